@@ -1,0 +1,125 @@
+//! Where rescued bytes go.
+//!
+//! Owns the promise of [`BlockSink::flush`]: what was written before it survives a crash. Must not know maps.
+//! A kind of sink is one file in `sink/`.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::{ByteRange, Errno, Offset};
+
+pub mod discard;
+pub mod file;
+pub mod forgetful;
+pub mod memory;
+
+pub use discard::DiscardSink;
+pub use file::{FileSink, FileSinkOptions};
+pub use forgetful::ForgetfulSink;
+pub use memory::MemorySink;
+
+/// Something that keeps bytes at positions.
+pub trait BlockSink: Send {
+    /// Writes all of `bytes` at `at`.
+    fn write_at(&mut self, at: Offset, bytes: &[u8]) -> Result<(), SinkError>;
+
+    /// Makes `range` read as zeros.
+    fn write_zeros(&mut self, range: ByteRange) -> Result<(), SinkError> {
+        let zeros = crate::buffer::zeroed(range.length().min(1 << 20) as usize);
+        let mut at = range.start();
+        while at < range.end() {
+            let length = (range.end() - at).min(zeros.len() as u64);
+            self.write_at(at, &zeros[..length as usize])?;
+            at += length;
+        }
+        Ok(())
+    }
+
+    /// Reads what is there now; returns how many bytes, fewer than asked at the end.
+    fn read_back(&mut self, at: Offset, buffer: &mut [u8]) -> Result<usize, SinkError>;
+
+    /// Returns when everything written survives a crash of the machine.
+    fn flush(&mut self) -> Result<(), SinkError>;
+
+    /// Size in bytes as it is now.
+    fn size(&mut self) -> Result<u64, SinkError>;
+
+    /// Makes the sink at least `size` bytes long; what was not written reads as zeros.
+    fn extend(&mut self, size: u64) -> Result<(), SinkError>;
+
+    /// Reserves room for `range`.
+    fn allocate(&mut self, range: ByteRange) -> Result<(), SinkError>;
+}
+
+/// What a sink was doing when it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SinkAction {
+    /// Opening or creating it.
+    Open,
+    /// Writing.
+    Write,
+    /// Reading back.
+    Read,
+    /// Making writes durable.
+    Flush,
+    /// Making it longer.
+    Extend,
+    /// Reserving room.
+    Allocate,
+    /// Asking for its size.
+    Measure,
+}
+
+impl std::fmt::Display for SinkAction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            SinkAction::Open => "open",
+            SinkAction::Write => "write to",
+            SinkAction::Read => "read back",
+            SinkAction::Flush => "sync",
+            SinkAction::Extend => "extend",
+            SinkAction::Allocate => "reserve room in",
+            SinkAction::Measure => "find the size of",
+        })
+    }
+}
+
+/// A sink failed.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{}: cannot {action} the destination at {at}", path.display())]
+pub struct SinkError {
+    /// Its name.
+    pub path: PathBuf,
+    /// What it was doing.
+    pub action: SinkAction,
+    /// Where.
+    pub at: Offset,
+    /// What the system said.
+    #[source]
+    pub errno: Errno,
+}
+
+impl<S: BlockSink + ?Sized> BlockSink for Box<S> {
+    fn write_at(&mut self, at: Offset, bytes: &[u8]) -> Result<(), SinkError> {
+        (**self).write_at(at, bytes)
+    }
+    fn write_zeros(&mut self, range: ByteRange) -> Result<(), SinkError> {
+        (**self).write_zeros(range)
+    }
+    fn read_back(&mut self, at: Offset, buffer: &mut [u8]) -> Result<usize, SinkError> {
+        (**self).read_back(at, buffer)
+    }
+    fn flush(&mut self) -> Result<(), SinkError> {
+        (**self).flush()
+    }
+    fn size(&mut self) -> Result<u64, SinkError> {
+        (**self).size()
+    }
+    fn extend(&mut self, size: u64) -> Result<(), SinkError> {
+        (**self).extend(size)
+    }
+    fn allocate(&mut self, range: ByteRange) -> Result<(), SinkError> {
+        (**self).allocate(range)
+    }
+}

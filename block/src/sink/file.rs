@@ -1,0 +1,210 @@
+//! A file or a device as the place where rescued bytes go.
+//!
+//! Owns the descriptor and what is needed to make its bytes durable. Must not know maps, nor whether somebody should
+//! write here at all.
+
+use std::fs::{File, OpenOptions};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{FallocateFlags, FcntlArg, OFlag};
+use nix::libc;
+
+use crate::sink::SinkAction;
+use crate::{BlockSink, Buffer, ByteRange, Errno, Offset, SinkError, buffer};
+
+/// Bytes written before writeback is started in the background. Without it dirty pages pile up in memory, and a save,
+/// which syncs first, takes minutes.
+const WRITEBACK_BYTES: u64 = 16 << 20;
+
+/// How a destination is opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FileSinkOptions {
+    /// Bypass the page cache, except for pieces that are not aligned.
+    pub direct: bool,
+    /// Empty it first.
+    pub truncate: bool,
+    /// Open it for reading too.
+    pub read_back: bool,
+    /// Store zeros that were asked for by [`BlockSink::write_zeros`] as holes, where the file system can.
+    pub holes: bool,
+    /// Only read it: writing will fail.
+    pub read_only: bool,
+}
+
+/// A file or device, opened for writing.
+#[derive(Debug)]
+pub struct FileSink {
+    file: File,
+    path: PathBuf,
+    options: FileSinkOptions,
+    regular: bool,
+    is_direct_now: bool,
+    aligned: Buffer,
+    dirty: ByteRange,
+}
+
+impl FileSink {
+    /// Opens `path`, creating it if it is not there.
+    pub fn open(path: &Path, options: FileSinkOptions) -> Result<FileSink, SinkError> {
+        let failed = |error: std::io::Error| SinkError {
+            path: path.to_owned(),
+            action: SinkAction::Open,
+            at: Offset::ZERO,
+            errno: Errno::of(&error),
+        };
+        let direct = if options.direct { libc::O_DIRECT } else { 0 };
+        let file = OpenOptions::new()
+            .write(!options.read_only)
+            .read(options.read_back || options.read_only)
+            .create(!options.read_only)
+            .truncate(options.truncate)
+            .custom_flags(direct)
+            .mode(0o666)
+            .open(path)
+            .map_err(failed)?;
+        let kind = file.metadata().map_err(failed)?.file_type();
+        Ok(FileSink {
+            file,
+            path: path.to_owned(),
+            options,
+            regular: kind.is_file() && !kind.is_block_device(),
+            is_direct_now: options.direct,
+            aligned: buffer::zeroed(0),
+            dirty: ByteRange::default(),
+        })
+    }
+
+    /// Its descriptor's metadata.
+    pub fn metadata(&self) -> std::io::Result<std::fs::Metadata> {
+        self.file.metadata()
+    }
+
+    fn error(&self, action: SinkAction, at: Offset, errno: Errno) -> SinkError {
+        SinkError { path: self.path.clone(), action, at, errno }
+    }
+
+    /// O_DIRECT can only write whole sectors; the last piece of a file rarely is one.
+    fn set_direct(&mut self, direct: bool) -> Result<(), nix::errno::Errno> {
+        if self.is_direct_now != direct {
+            let flags = OFlag::from_bits_retain(nix::fcntl::fcntl(&self.file, FcntlArg::F_GETFL)?);
+            let flags = if direct { flags | OFlag::O_DIRECT } else { flags - OFlag::O_DIRECT };
+            nix::fcntl::fcntl(&self.file, FcntlArg::F_SETFL(flags))?;
+            self.is_direct_now = direct;
+        }
+        Ok(())
+    }
+
+    fn start_writeback(&mut self, written: ByteRange) {
+        let continues = self.dirty.end() == written.start();
+        self.dirty = if continues { ByteRange::between(self.dirty.start(), written.end()) } else { written };
+        if self.dirty.length() < WRITEBACK_BYTES {
+            return;
+        }
+        let (start, length) = (self.dirty.start().bytes() as i64, self.dirty.length() as i64);
+        // SAFETY: sync_file_range takes an open descriptor, which `self.file` owns, and plain numbers; it touches no
+        // memory of ours. Its result does not matter: it only starts what flush() will do anyway.
+        unsafe { libc::sync_file_range(self.file.as_raw_fd(), start, length, libc::SYNC_FILE_RANGE_WRITE) };
+        self.dirty = ByteRange::new(self.dirty.end(), 0);
+    }
+}
+
+impl BlockSink for FileSink {
+    fn write_at(&mut self, at: Offset, bytes: &[u8]) -> Result<(), SinkError> {
+        let unit = buffer::ALIGNMENT as u64;
+        let is_aligned = at.is_multiple_of(unit) && (bytes.len() as u64).is_multiple_of(unit);
+        if self.options.direct {
+            self.set_direct(is_aligned).map_err(|e| self.error(SinkAction::Write, at, e.into()))?;
+        }
+        let result = if self.is_direct_now && bytes.as_ptr().align_offset(buffer::ALIGNMENT) != 0 {
+            let mut aligned = std::mem::replace(&mut self.aligned, buffer::zeroed(0));
+            aligned.clear();
+            aligned.extend_from_slice(bytes);
+            let result = self.file.write_all_at(&aligned, at.bytes());
+            self.aligned = aligned;
+            result
+        } else {
+            self.file.write_all_at(bytes, at.bytes())
+        };
+        // A write that takes nothing, as at the end of a device, has no errno of its own.
+        let full = |e: std::io::Error| match e.kind() {
+            std::io::ErrorKind::WriteZero => Errno::ENOSPC,
+            _ => Errno::of(&e),
+        };
+        result.map_err(|e| self.error(SinkAction::Write, at, full(e)))?;
+        if !self.is_direct_now {
+            self.start_writeback(ByteRange::new(at, bytes.len() as u64));
+        }
+        Ok(())
+    }
+
+    fn write_zeros(&mut self, range: ByteRange) -> Result<(), SinkError> {
+        if self.options.holes && self.regular {
+            let mode = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+            let (start, length) = (range.start().bytes() as i64, range.length() as i64);
+            let punched = nix::fcntl::fallocate(&self.file, mode, start, length);
+            if punched.is_ok() {
+                return self.extend(range.end().bytes());
+            }
+        }
+        let zeros = buffer::zeroed(range.length().min(1 << 20) as usize);
+        let mut at = range.start();
+        while at < range.end() {
+            let length = (range.end() - at).min(zeros.len() as u64);
+            self.write_at(at, &zeros[..length as usize])?;
+            at += length;
+        }
+        Ok(())
+    }
+
+    fn read_back(&mut self, at: Offset, buffer: &mut [u8]) -> Result<usize, SinkError> {
+        if self.options.direct {
+            self.set_direct(false).map_err(|e| self.error(SinkAction::Read, at, e.into()))?;
+        }
+        let mut done = 0;
+        while done < buffer.len() {
+            match self.file.read_at(&mut buffer[done..], at.bytes() + done as u64) {
+                Ok(0) => break,
+                Ok(count) => done += count,
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(self.error(SinkAction::Read, at, Errno::of(&e))),
+            }
+        }
+        Ok(done)
+    }
+
+    fn flush(&mut self) -> Result<(), SinkError> {
+        match self.file.sync_all() {
+            Ok(()) => Ok(()),
+            // What cannot be synced (a character device, a pipe) holds nothing that a crash could take.
+            Err(e) if Errno::of(&e) == Errno::EINVAL => Ok(()),
+            Err(e) => Err(self.error(SinkAction::Flush, Offset::ZERO, Errno::of(&e))),
+        }
+    }
+
+    fn size(&mut self) -> Result<u64, SinkError> {
+        nix::unistd::lseek(&self.file, 0, nix::unistd::Whence::SeekEnd)
+            .map(|end| end as u64)
+            .map_err(|e| self.error(SinkAction::Measure, Offset::ZERO, e.into()))
+    }
+
+    fn extend(&mut self, size: u64) -> Result<(), SinkError> {
+        let end = self.size()?;
+        if end >= size {
+            return Ok(());
+        }
+        if let Err(e) = self.file.set_len(size) {
+            // Some file systems cannot grow a file that way; a zero at its end does the same.
+            let last = Offset::new(size).saturating_back(1);
+            self.write_at(last, &[0]).map_err(|_| self.error(SinkAction::Extend, last, Errno::of(&e)))?;
+        }
+        Ok(())
+    }
+
+    fn allocate(&mut self, range: ByteRange) -> Result<(), SinkError> {
+        let (start, length) = (range.start().bytes() as i64, range.length() as i64);
+        nix::fcntl::posix_fallocate(&self.file, start, length)
+            .map_err(|e| self.error(SinkAction::Allocate, range.start(), e.into()))
+    }
+}

@@ -1,0 +1,303 @@
+//! Where bytes come from: disks, files, memory, and whatever else may answer with damage.
+//!
+//! Owns the border between a medium and those who read it. Must not know what becomes of the bytes.
+//!
+//! Damage is data: a bad sector is a reply. Only what says nothing about the medium, such as a lost device, is an
+//! error. A kind of source is one file in `source/`.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::{Buffer, ByteRange, Errno, Nanos, Offset};
+
+pub mod file;
+pub mod memory;
+mod workers;
+
+pub use file::{Access, FileOptions, FileSource};
+pub use memory::MemorySource;
+
+/// Something that can be read in any order, and may be damaged.
+pub trait BlockSource: Send {
+    /// Size and sectors. May change after [`Recovery::Reopen`].
+    fn geometry(&self) -> Geometry;
+
+    /// What the source can do, and how it likes to be read.
+    fn abilities(&self) -> Abilities;
+
+    /// Reads as much of `buffer` as there is at `at`. A reply without damage that is not all is the end of the source.
+    ///
+    /// Errors: only what says nothing about the medium. See [`SourceError`].
+    fn read_at(
+        &mut self,
+        at: Offset,
+        buffer: &mut [u8],
+        patience: Patience,
+    ) -> Result<ReadReply, SourceError>;
+
+    /// Does something about a source in trouble.
+    fn recover(&mut self, measure: Recovery) -> Result<(), SourceError>;
+
+    /// Tells which parts of `range` hold data, in order, touching, covering it. Never reads. All data if it cannot tell.
+    fn extents(&mut self, range: ByteRange) -> Vec<Extent> {
+        vec![Extent { range, kind: ExtentKind::Data }]
+    }
+
+    /// Reads in flight, for sources that can do several, or leave one behind that hangs.
+    fn queue(&mut self) -> Option<&mut dyn ReadQueue> {
+        None
+    }
+}
+
+/// Reads in flight. Owns their buffers, so that a hung read never holds the caller's memory.
+pub trait ReadQueue {
+    /// Starts a read.
+    fn submit(&mut self, request: ReadRequest) -> Ticket;
+
+    /// Returns a finished read, waiting for one at most `wait`. `None` when none finished by then, or none is open.
+    /// Replies come in any order.
+    fn complete(&mut self, wait: Option<Nanos>) -> Option<Completion>;
+
+    /// Number of reads whose completion has not been returned.
+    fn in_flight(&self) -> usize;
+}
+
+/// A read to start.
+#[derive(Debug)]
+pub struct ReadRequest {
+    /// Where it begins.
+    pub at: Offset,
+    /// Bytes to read, at most the buffer's length.
+    pub length: usize,
+    /// Where the bytes go.
+    pub buffer: Buffer,
+}
+
+/// Names a read in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(pub u64);
+
+/// A read that has finished.
+#[derive(Debug)]
+pub struct Completion {
+    /// Which one.
+    pub ticket: Ticket,
+    /// The buffer lent to it.
+    pub buffer: Buffer,
+    /// How it went.
+    pub result: Result<ReadReply, SourceError>,
+}
+
+/// Size and sectors of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Geometry {
+    /// Bytes in all; `None` if unknown.
+    pub size: Option<u64>,
+    /// Smallest unit that can be addressed, in bytes.
+    pub logical_sector: u32,
+    /// Unit in which the medium fails, in bytes; a multiple of the logical one.
+    pub physical_sector: u32,
+}
+
+/// How a source likes to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Abilities {
+    /// Whether one arm serves all reads, so that order matters and more than one read ahead is harmful.
+    pub rotates: bool,
+    /// Reads that may be in flight at once; 1 means one after the other.
+    pub in_flight_max: usize,
+    /// Size of a read that moves data at full speed, in bytes; a power of two.
+    pub piece_bytes: usize,
+}
+
+/// How long a reader is willing to wait for one read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Patience {
+    /// Until the answer comes.
+    #[default]
+    Endless,
+    /// For so long; sources that cannot abort a read ignore it.
+    UpTo(Nanos),
+}
+
+/// What can be done about a source in trouble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recovery {
+    /// Close it and open it again, by the same name.
+    Reopen,
+    /// Look for the same device, by identity, under any name, and open that.
+    Rediscover,
+}
+
+/// What a read brought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadReply {
+    /// Which bytes of the buffer are the medium's.
+    pub good: Good,
+    /// Why not all of them, if it is the medium's fault.
+    pub damage: Option<Damage>,
+}
+
+/// Which bytes of a read are good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Good {
+    /// All.
+    All,
+    /// The first so many bytes.
+    Prefix(usize),
+}
+
+/// Why a medium did not give a byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// What the system called it.
+    pub errno: Errno,
+    /// The place that failed, if the device said so.
+    pub at: Option<Offset>,
+}
+
+impl Damage {
+    /// Damage of which nothing but the error number is known.
+    pub fn new(errno: Errno) -> Damage {
+        Damage { errno, at: None }
+    }
+}
+
+impl ReadReply {
+    /// Everything was read.
+    pub fn all() -> ReadReply {
+        ReadReply { good: Good::All, damage: None }
+    }
+
+    /// Nothing was read.
+    pub fn failed(damage: Damage) -> ReadReply {
+        ReadReply { good: Good::Prefix(0), damage: Some(damage) }
+    }
+
+    /// Number of good bytes at the start of a request of `length` bytes.
+    pub fn good_bytes(&self, length: usize) -> usize {
+        match self.good {
+            Good::All => length,
+            Good::Prefix(bytes) => bytes.min(length),
+        }
+    }
+}
+
+/// A part of a source, and whether it was ever written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// Where.
+    pub range: ByteRange,
+    /// What.
+    pub kind: ExtentKind,
+}
+
+/// What an extent holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExtentKind {
+    /// Bytes that must be read.
+    Data,
+    /// Zeros that nobody stored.
+    Hole,
+}
+
+/// Why a source cannot go on.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum SourceError {
+    /// The device is gone: unplugged, powered off, or thrown out by the system.
+    #[error("{}: the device is gone at {at}", device.display())]
+    Gone {
+        /// Its name.
+        device: PathBuf,
+        /// Where it was being read.
+        at: Offset,
+        /// What the system said.
+        #[source]
+        errno: Errno,
+    },
+    /// The system refused the request; the medium was not asked.
+    #[error("{}: the system refuses to read at {at}", device.display())]
+    Refused {
+        /// Its name.
+        device: PathBuf,
+        /// Where it was being read.
+        at: Offset,
+        /// What the system said.
+        #[source]
+        errno: Errno,
+    },
+    /// It cannot be opened.
+    #[error("{}: cannot open it for reading", device.display())]
+    Open {
+        /// Its name.
+        device: PathBuf,
+        /// What the system said.
+        #[source]
+        errno: Errno,
+    },
+    /// It has no order: a pipe, a terminal.
+    #[error("{}: cannot be read at a chosen position; a rescue needs a device or a regular file", device.display())]
+    NotSeekable {
+        /// Its name.
+        device: PathBuf,
+    },
+    /// Nothing tells this device from another one, so it cannot be found again.
+    #[error(
+        "{}: it has neither model, serial number nor backing file, so it cannot be told from another device; \
+         check the name and run the same command again",
+        device.display()
+    )]
+    Anonymous {
+        /// Its name.
+        device: PathBuf,
+    },
+    /// No device with the identity of the lost one is there.
+    #[error("{}: no device with the same identity ({identity}) is connected", device.display())]
+    NotFound {
+        /// Its name when it was opened.
+        device: PathBuf,
+        /// What it is known by.
+        identity: String,
+    },
+}
+
+impl SourceError {
+    /// The system's error number, if it is about one.
+    pub fn errno(&self) -> Option<Errno> {
+        match self {
+            SourceError::Gone { errno, .. }
+            | SourceError::Refused { errno, .. }
+            | SourceError::Open { errno, .. } => Some(*errno),
+            SourceError::NotSeekable { .. }
+            | SourceError::Anonymous { .. }
+            | SourceError::NotFound { .. } => None,
+        }
+    }
+}
+
+impl<S: BlockSource + ?Sized> BlockSource for Box<S> {
+    fn geometry(&self) -> Geometry {
+        (**self).geometry()
+    }
+    fn abilities(&self) -> Abilities {
+        (**self).abilities()
+    }
+    fn read_at(
+        &mut self,
+        at: Offset,
+        buffer: &mut [u8],
+        patience: Patience,
+    ) -> Result<ReadReply, SourceError> {
+        (**self).read_at(at, buffer, patience)
+    }
+    fn recover(&mut self, measure: Recovery) -> Result<(), SourceError> {
+        (**self).recover(measure)
+    }
+    fn extents(&mut self, range: ByteRange) -> Vec<Extent> {
+        (**self).extents(range)
+    }
+    fn queue(&mut self) -> Option<&mut dyn ReadQueue> {
+        (**self).queue()
+    }
+}

@@ -1,0 +1,1 @@
+//! Whole-map operations: what ddrescuelog does to maps.

@@ -1,0 +1,1 @@
+//! Maps as lists and bitmaps of sectors.
