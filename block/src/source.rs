@@ -39,6 +39,12 @@ pub trait BlockSource: Send {
     /// Does something about a source in trouble.
     fn recover(&mut self, measure: Recovery) -> Result<(), SourceError>;
 
+    /// Tells whether the device is still there, after a read that failed: many systems call a lost device an
+    /// input/output error.
+    fn presence(&mut self) -> Result<(), SourceError> {
+        Ok(())
+    }
+
     /// Tells which parts of `range` hold data, in order, touching, covering it. Never reads. All data if it cannot tell.
     fn extents(&mut self, range: ByteRange) -> Vec<Extent> {
         vec![Extent { range, kind: ExtentKind::Data }]
@@ -236,6 +242,15 @@ pub enum SourceError {
         #[source]
         errno: Errno,
     },
+    /// Its name is not there any more.
+    #[error("{}: it has disappeared", device.display())]
+    Disappeared {
+        /// Its name.
+        device: PathBuf,
+        /// What the system said.
+        #[source]
+        errno: Errno,
+    },
     /// It has no order: a pipe, a terminal.
     #[error("{}: cannot be read at a chosen position; a rescue needs a device or a regular file", device.display())]
     NotSeekable {
@@ -293,6 +308,9 @@ impl<S: BlockSource + ?Sized> BlockSource for Box<S> {
     }
     fn recover(&mut self, measure: Recovery) -> Result<(), SourceError> {
         (**self).recover(measure)
+    }
+    fn presence(&mut self) -> Result<(), SourceError> {
+        (**self).presence()
     }
     fn extents(&mut self, range: ByteRange) -> Vec<Extent> {
         (**self).extents(range)

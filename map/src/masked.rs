@@ -56,6 +56,10 @@ impl<S: BlockSource> BlockSource for Masked<S> {
         self.source.recover(measure)
     }
 
+    fn presence(&mut self) -> Result<(), SourceError> {
+        self.source.presence()
+    }
+
     fn extents(&mut self, range: ByteRange) -> Vec<Extent> {
         self.source.extents(range)
     }

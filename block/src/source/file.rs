@@ -121,6 +121,18 @@ impl BlockSource for FileSource {
         }
     }
 
+    fn presence(&mut self) -> Result<(), SourceError> {
+        let device = self.info.path.clone();
+        std::fs::metadata(&device)
+            .map_err(|e| SourceError::Disappeared { device: device.clone(), errno: Errno::of(&e) })?;
+        // A device thrown out by the system keeps its name for a while, but has no size any more.
+        let is_empty = || nix::unistd::lseek(&self.open.file, 0, Whence::SeekEnd).is_ok_and(|end| end == 0);
+        if self.info.is_block_device && self.info.size.is_some() && is_empty() {
+            return Err(SourceError::Gone { device, at: Offset::ZERO, errno: Errno::ENODEV });
+        }
+        Ok(())
+    }
+
     fn extents(&mut self, range: ByteRange) -> Vec<Extent> {
         if !self.info.is_regular {
             vec![Extent { range, kind: ExtentKind::Data }]
