@@ -1,0 +1,116 @@
+//! A file as a block device.
+//!
+//! Owns one loop device. Must not know what its file does when it is read.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::{run, tool, wait_until};
+
+/// How a loop device is set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoopOptions {
+    /// Logical sector in bytes.
+    pub sector: u32,
+    /// Whether the device can be written to.
+    pub writable: bool,
+    /// Where in the file the device begins, in bytes.
+    pub start: u64,
+    /// Bytes of the file to show; all of them if `None`.
+    pub size: Option<u64>,
+}
+
+impl Default for LoopOptions {
+    fn default() -> LoopOptions {
+        LoopOptions { sector: 512, writable: false, start: 0, size: None }
+    }
+}
+
+/// A loop device with direct I/O over a file, so that errors pass through it as they are.
+#[derive(Debug)]
+pub struct LoopDevice {
+    path: PathBuf,
+    /// The file it shows.
+    file: PathBuf,
+    detached: bool,
+}
+
+impl LoopDevice {
+    /// Sets up a device with sectors of 512 bytes over `file`, read-only.
+    pub fn over(file: &Path) -> LoopDevice {
+        LoopDevice::with(file, LoopOptions::default())
+    }
+
+    /// Sets up a device over `file`.
+    pub fn with(file: &Path, options: LoopOptions) -> LoopDevice {
+        LoopDevice::attach(file, options, &["-f".as_ref()])
+    }
+
+    /// Sets up a device over `file` under the name `device`, which must be free.
+    pub fn at(device: &Path, file: &Path, options: LoopOptions) -> LoopDevice {
+        LoopDevice::attach(file, options, &[device.as_ref()])
+    }
+
+    fn attach(file: &Path, options: LoopOptions, place: &[&std::ffi::OsStr]) -> LoopDevice {
+        let mut command = losetup();
+        command.args(["--show", "--direct-io=on", "--sector-size", &options.sector.to_string()]);
+        command.args(["--offset", &options.start.to_string()]);
+        if let Some(size) = options.size {
+            command.args(["--sizelimit", &size.to_string()]);
+        }
+        if !options.writable {
+            command.arg("--read-only");
+        }
+        let shown = run(command.args(place).arg(file));
+        // Given a name, losetup shows nothing on some versions.
+        let path = if shown.is_empty() { PathBuf::from(place[0]) } else { PathBuf::from(shown) };
+        LoopDevice { path, file: file.to_owned(), detached: false }
+    }
+
+    /// Its name, such as `/dev/loop0`.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its name without the folder, as the kernel says it.
+    pub fn kernel_name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// Pulls the plug. The kernel keeps the device while somebody holds it open, so this returns at once and the device
+    /// goes when the last descriptor is closed.
+    pub fn detach(&mut self) {
+        if !self.detached {
+            self.detached = true;
+            run(losetup().arg("-d").arg(&self.path));
+        }
+    }
+
+    /// Whether the device still shows its file.
+    pub fn is_attached(&self) -> bool {
+        let name = format!("/sys/block/{}/loop/backing_file", self.kernel_name());
+        let shown = std::fs::read_to_string(name).unwrap_or_default();
+        Path::new(shown.trim_end()) == self.file
+    }
+}
+
+impl Drop for LoopDevice {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // The test has failed already; do what can be done.
+            if !self.detached {
+                let _ = losetup().arg("-d").arg(&self.path).output();
+            }
+            return;
+        }
+        self.detach();
+        // What lies under it must not go first. A descriptor that is still open would let this wait for ever.
+        wait_until(&format!("{} is still held open by somebody", self.path.display()), || {
+            !self.is_attached()
+        });
+    }
+}
+
+fn losetup() -> Command {
+    tool("losetup", "mount")
+}
