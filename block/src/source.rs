@@ -283,8 +283,8 @@ impl SourceError {
         match self {
             SourceError::Gone { errno, .. }
             | SourceError::Refused { errno, .. }
-            | SourceError::Open { errno, .. } => Some(*errno),
-            SourceError::NotSeekable { .. }
+            | SourceError::Open { errno, .. }
+            | SourceError::Disappeared { errno, .. } => Some(*errno),SourceError::NotSeekable { .. }
             | SourceError::Anonymous { .. }
             | SourceError::NotFound { .. } => None,
         }

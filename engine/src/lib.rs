@@ -1,1 +1,29 @@
-//! The rescue engine.
+//! The rescue engine: from a source in trouble and a map to an image and a better map.
+//!
+//! Owns the loop that reads, writes and records, the strategies that decide, and the keeping of the map.
+//! Must not know file systems, sockets, terminals, or how anything is worded.
+
+mod ahead;
+pub mod attempt;
+pub mod book;
+pub mod event;
+pub mod fill;
+pub mod generate;
+pub mod keeper;
+pub mod limits;
+pub mod operator;
+pub mod rates;
+pub mod rescue;
+pub mod strategy;
+pub mod writer;
+
+pub use attempt::{Direction, EndsAt, IfUnread, Outcome, Stage, Step, Sweep};
+pub use book::Book;
+pub use event::{Event, Observer, Report, Tried};
+pub use keeper::{FileStore, Keeper, KeeperError, KeeperOptions, MapStore, MemoryStore};
+pub use limits::{Limit, Limits};
+pub use operator::{LostRemedy, Operator, SaveRemedy, Unattended};
+pub use rates::{Rates, RatesOptions};
+pub use rescue::{Ending, Interrupt, Marking, Pause, Rescue, RescueOptions, Surroundings, Trouble};
+pub use strategy::{Strategy, View};
+pub use writer::WriteOptions;

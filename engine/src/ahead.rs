@@ -1,0 +1,244 @@
+//! Reads, one by one or ahead of those who want them.
+//!
+//! Owns buffers, reads in flight and the holes of the source. Must not know maps, sinks or strategies.
+//!
+//! Far from damage a sweep is read in pieces, several at a time where the source likes that. A piece is a row of whole
+//! requests. One that does not come back whole is never shown: the reader says so, drops all that is ahead, waits
+//! until the source has nothing in flight, and goes on one request at a time.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use block::{
+    BlockSource, Buffer, ByteRange, Completion, ExtentKind, Good, Nanos, Offset, Patience, ReadQueue,
+    ReadReply, ReadRequest, SourceError, Ticket, buffer,
+};
+
+use crate::Sweep;
+
+/// A hole is passed over in pieces of this many bytes, so that a signal is heard soon.
+const HOLE_PIECE_BYTES: u64 = 64 << 20;
+/// How far ahead the source is asked about holes, in bytes.
+const EXTENTS_BYTES: u64 = 1 << 30;
+
+/// Reads for the loop.
+pub(crate) struct Reader<'a> {
+    pub(crate) source: &'a mut dyn BlockSource,
+    pool: Vec<Buffer>,
+    pieces: VecDeque<Piece>,
+    arrived: BTreeMap<Ticket, Completion>,
+    /// The sweep that the pieces belong to and where the next piece begins.
+    plan: Option<(Sweep, Offset)>,
+    /// A single read on its way.
+    single: Option<Ticket>,
+    /// What is known about holes: a stretch of one kind.
+    extent: Option<block::Extent>,
+}
+
+struct Piece {
+    range: ByteRange,
+    /// `None`: a hole, which nobody reads.
+    ticket: Option<Ticket>,
+}
+
+/// A piece of a sweep.
+pub(crate) enum Fetched {
+    /// Read whole.
+    Data { range: ByteRange, buffer: Buffer },
+    /// Zeros that nobody stored.
+    Hole { range: ByteRange },
+    /// Did not come back whole; read it request by request.
+    Broken,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(source: &'a mut dyn BlockSource) -> Reader<'a> {
+        Reader {
+            source,
+            pool: Vec::new(),
+            pieces: VecDeque::new(),
+            arrived: BTreeMap::new(),
+            plan: None,
+            single: None,
+            extent: None,
+        }
+    }
+
+    /// Whether reading ahead can help at requests of `unit` bytes.
+    pub(crate) fn reads_ahead(&mut self, unit: u64) -> bool {
+        let abilities = self.source.abilities();
+        abilities.in_flight_max > 1 && unit <= abilities.piece_bytes as u64 && self.source.queue().is_some()
+    }
+
+    /// Returns the next piece of a sweep that stands at `at`; `None` if it has not arrived after `wait`.
+    pub(crate) fn piece(&mut self, sweep: &Sweep, at: Offset, wait: Option<Nanos>) -> Option<Fetched> {
+        let continues = self.plan.as_ref().is_some_and(|(planned, _)| planned == sweep)
+            && self.pieces.front().is_none_or(|piece| near_end(piece.range, sweep) == at);
+        if !continues {
+            self.drop_ahead();
+            self.plan = Some((sweep.clone(), at));
+        }
+        self.fill(sweep);
+        let Some(first) = self.pieces.front() else { return Some(Fetched::Broken) };
+        let range = first.range;
+        let Some(ticket) = first.ticket else {
+            self.pieces.pop_front();
+            return Some(Fetched::Hole { range });
+        };
+        let completion = self.await_ticket(ticket, wait)?;
+        self.pieces.pop_front();
+        match completion.result {
+            Ok(ReadReply { good: Good::All, damage: None }) => {
+                // The next pieces are asked for before this one is written, so that both happen at once.
+                self.fill(sweep);
+                Some(Fetched::Data { range, buffer: completion.buffer })
+            }
+            _ => {
+                self.pool.push(completion.buffer);
+                self.drop_ahead();
+                Some(Fetched::Broken)
+            }
+        }
+    }
+
+    /// Reads `range` alone; `None` if it has not arrived after `wait`: then ask again for the same range.
+    pub(crate) fn single(
+        &mut self,
+        range: ByteRange,
+        wait: Option<Nanos>,
+    ) -> Option<(Buffer, Result<ReadReply, SourceError>)> {
+        self.drop_ahead();
+        let length = range.length() as usize;
+        let ticket = match self.single {
+            Some(ticket) => ticket,
+            None => {
+                while self.queue_len() > 0 {
+                    self.receive(wait)?;
+                }
+                self.arrived.clear();
+                let mut buffer = self.buffer(length);
+                match (wait, self.source.queue()) {
+                    (Some(_), Some(queue)) => {
+                        let ticket = queue.submit(ReadRequest { at: range.start(), length, buffer });
+                        self.single = Some(ticket);
+                        ticket
+                    }
+                    _ => {
+                        let reply =
+                            self.source.read_at(range.start(), &mut buffer[..length], Patience::Endless);
+                        return Some((buffer, reply));
+                    }
+                }
+            }
+        };
+        let completion = self.await_ticket(ticket, wait)?;
+        self.single = None;
+        Some((completion.buffer, completion.result))
+    }
+
+    /// Takes a buffer back.
+    pub(crate) fn recycle(&mut self, buffer: Buffer) {
+        self.pool.push(buffer);
+    }
+
+    /// The source may be another one now.
+    pub(crate) fn forget_extents(&mut self) {
+        self.extent = None;
+    }
+
+    fn fill(&mut self, sweep: &Sweep) {
+        let abilities = self.source.abilities();
+        let piece_bytes = (abilities.piece_bytes as u64 / sweep.unit * sweep.unit).max(sweep.unit);
+        while self.pieces.len() < abilities.in_flight_max {
+            let Some((_, next)) = self.plan else { return };
+            let Some(range) = sweep.piece_at(next, piece_bytes) else { return };
+            let (range, ticket) = match self.hole_at(sweep, next) {
+                Some(hole) => (hole, None),
+                None => {
+                    let length = range.length() as usize;
+                    let buffer = self.buffer(length);
+                    let Some(queue) = self.source.queue() else { return };
+                    (range, Some(queue.submit(ReadRequest { at: range.start(), length, buffer })))
+                }
+            };
+            self.plan = Some((sweep.clone(), sweep.after(range)));
+            self.pieces.push_back(Piece { range, ticket });
+        }
+    }
+
+    /// Returns a row of whole requests at `at` that lies in a hole.
+    fn hole_at(&mut self, sweep: &Sweep, at: Offset) -> Option<ByteRange> {
+        let byte = match sweep.direction {
+            crate::Direction::Forwards => at,
+            crate::Direction::Backwards => at.saturating_back(1),
+        };
+        if !self.extent.is_some_and(|extent| extent.range.contains(byte)) {
+            let ahead = match sweep.direction {
+                crate::Direction::Forwards => ByteRange::new(at, EXTENTS_BYTES),
+                crate::Direction::Backwards => ByteRange::between(at.saturating_back(EXTENTS_BYTES), at),
+            };
+            let extents = self.source.extents(ahead.overlap(sweep.range));
+            self.extent = extents.into_iter().find(|extent| extent.range.contains(byte));
+        }
+        let extent = self.extent.filter(|extent| extent.kind == ExtentKind::Hole)?;
+        let largest = (HOLE_PIECE_BYTES / sweep.unit * sweep.unit).max(sweep.unit);
+        let piece = sweep.piece_at(at, largest)?;
+        let common = piece.overlap(extent.range);
+        // Cut to whole requests that lie in the hole.
+        let common = match sweep.direction {
+            _ if common == piece => piece,
+            crate::Direction::Forwards => {
+                ByteRange::between(common.start(), common.end().align_down(sweep.unit))
+            }
+            crate::Direction::Backwards => {
+                let start = common.start().align_up(sweep.unit);
+                if start >= common.end() { return None } else { ByteRange::between(start, common.end()) }
+            }
+        };
+        (!common.is_empty()).then_some(common)
+    }
+
+    fn drop_ahead(&mut self) {
+        // Their buffers come back when the source is done with them.
+        self.pieces.clear();
+        self.plan = None;
+    }
+
+    fn queue_len(&mut self) -> usize {
+        self.source.queue().map_or(0, |queue: &mut dyn ReadQueue| queue.in_flight())
+    }
+
+    fn await_ticket(&mut self, ticket: Ticket, wait: Option<Nanos>) -> Option<Completion> {
+        loop {
+            if let Some(completion) = self.arrived.remove(&ticket) {
+                return Some(completion);
+            }
+            self.receive(wait)?;
+        }
+    }
+
+    fn receive(&mut self, wait: Option<Nanos>) -> Option<()> {
+        let completion = self.source.queue()?.complete(wait)?;
+        let is_wanted = self.single == Some(completion.ticket)
+            || self.pieces.iter().any(|p| p.ticket == Some(completion.ticket));
+        if is_wanted {
+            self.arrived.insert(completion.ticket, completion);
+        } else {
+            self.pool.push(completion.buffer);
+        }
+        Some(())
+    }
+
+    fn buffer(&mut self, length: usize) -> Buffer {
+        match self.pool.pop() {
+            Some(buffer) if buffer.len() >= length => buffer,
+            _ => buffer::zeroed(length),
+        }
+    }
+}
+
+fn near_end(range: ByteRange, sweep: &Sweep) -> Offset {
+    match sweep.direction {
+        crate::Direction::Forwards => range.start(),
+        crate::Direction::Backwards => range.end(),
+    }
+}

@@ -1,0 +1,98 @@
+//! Writing rescued bytes where they belong.
+//!
+//! Owns the shift between source and destination, and what of the data is not written at all. Must not know the map.
+
+use block::{BlockSink, ByteRange, Offset, SinkError, buffer, zero};
+
+/// How rescued bytes are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WriteOptions {
+    /// Added to a position in the source to get that in the destination, in bytes.
+    pub shift: i64,
+    /// Leave out requests that are all zeros; the destination must read as zeros there already.
+    pub sparse: bool,
+    /// Read the destination first, and leave out what is there already.
+    pub compare: bool,
+    /// Make each write durable before the next read.
+    pub synchronous: bool,
+    /// Size that the destination must have at the end, in bytes.
+    pub size_min: Option<u64>,
+}
+
+/// Writes to a sink.
+pub(crate) struct Writer<'a> {
+    pub(crate) sink: &'a mut dyn BlockSink,
+    options: WriteOptions,
+    /// End of the zeros left out so far, in the destination.
+    zeros_end: Offset,
+    present: block::Buffer,
+}
+
+impl<'a> Writer<'a> {
+    pub(crate) fn new(sink: &'a mut dyn BlockSink, options: WriteOptions) -> Writer<'a> {
+        Writer { sink, options, zeros_end: Offset::ZERO, present: buffer::zeroed(0) }
+    }
+
+    /// Writes what was read from `range` of the source in requests of `unit` bytes.
+    pub(crate) fn write(&mut self, range: ByteRange, data: &[u8], unit: u64) -> Result<(), SinkError> {
+        debug_assert_eq!(range.length(), data.len() as u64);
+        if !self.options.sparse && !self.options.compare {
+            self.sink.write_at(self.place_of(range.start()), data)?;
+        } else {
+            let mut at = range.start();
+            while at < range.end() {
+                let end = (at + 1).align_up(unit).min(range.end());
+                let from = (at - range.start()) as usize;
+                self.write_request(at, &data[from..from + (end - at) as usize])?;
+                at = end;
+            }
+        }
+        if self.options.synchronous {
+            self.sink.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Writes zeros that nobody read.
+    pub(crate) fn write_hole(&mut self, range: ByteRange) -> Result<(), SinkError> {
+        let start = self.place_of(range.start());
+        if self.options.sparse {
+            self.zeros_end = self.zeros_end.max(start + range.length());
+            return Ok(());
+        }
+        self.sink.write_zeros(ByteRange::new(start, range.length()))
+    }
+
+    /// Makes the destination as long as what was left out, and as the options ask.
+    pub(crate) fn extend(&mut self) -> Result<(), SinkError> {
+        let size = self.zeros_end.bytes().max(self.options.size_min.unwrap_or(0));
+        if size == 0 {
+            return Ok(());
+        }
+        self.sink.extend(size)?;
+        self.sink.flush()
+    }
+
+    fn write_request(&mut self, at: Offset, data: &[u8]) -> Result<(), SinkError> {
+        let place = self.place_of(at);
+        if self.options.sparse && zero::is_zero(data) {
+            self.zeros_end = self.zeros_end.max(place + data.len() as u64);
+            return Ok(());
+        }
+        if self.options.compare {
+            if self.present.len() < data.len() {
+                self.present = buffer::zeroed(data.len());
+            }
+            let present = &mut self.present[..data.len()];
+            if self.sink.read_back(place, present)? == data.len() && present == data {
+                return Ok(());
+            }
+        }
+        self.sink.write_at(place, data)
+    }
+
+    /// Positions that the shift would move out of range were refused before the run began.
+    fn place_of(&self, at: Offset) -> Offset {
+        at.shifted(self.options.shift).unwrap_or(Offset::MAX)
+    }
+}
