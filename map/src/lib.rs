@@ -10,6 +10,8 @@ pub mod masked;
 pub mod rescue_map;
 pub mod status;
 pub mod summary;
+#[cfg(test)]
+mod testing;
 
 pub use mapfile::{Loose, Mapfile, MapfileError};
 pub use masked::Masked;
