@@ -81,6 +81,8 @@ impl RangeSet {
             .iter()
             .take_while(move |r| r.start() < range.end())
             .map(move |r| r.overlap(range))
+            // An empty range inside one of ours would be a piece of no bytes.
+            .filter(|piece| !piece.is_empty())
     }
 
     /// Returns what is in both sets. Linear in both.
@@ -147,6 +149,30 @@ mod tests {
 
     fn bits(set: &RangeSet, length: usize) -> Vec<bool> {
         (0..length).map(|i| set.contains(Offset::new(i as u64))).collect()
+    }
+
+    #[test]
+    fn an_empty_range_has_no_pieces_even_inside_the_set() {
+        let mut set: RangeSet = ByteRange::new(Offset::new(32), 2).into();
+        let nothing = ByteRange::new(Offset::new(33), 0);
+        assert_eq!(set.pieces_in(nothing).next(), None);
+        set.crop(nothing);
+        assert!(set.is_empty());
+    }
+
+    #[test]
+    fn the_nearest_range_is_found_in_both_directions() {
+        let range = |start, end| ByteRange::between(Offset::new(start), Offset::new(end));
+        let set: RangeSet = [range(10, 20), range(30, 40)].into_iter().collect();
+        let after = |at| set.at_or_after(Offset::new(at));
+        let before = |at| set.at_or_before(Offset::new(at));
+        assert_eq!([after(0), after(10), after(19)], [Some(range(10, 20)); 3]);
+        assert_eq!([after(20), after(39)], [Some(range(30, 40)); 2]);
+        assert_eq!(after(40), None);
+        assert_eq!(before(10), None);
+        assert_eq!([before(11), before(20), before(30)], [Some(range(10, 20)); 3]);
+        assert_eq!([before(31), before(100)], [Some(range(30, 40)); 2]);
+        assert_eq!(set.span(), Some(range(10, 40)));
     }
 
     proptest! {
