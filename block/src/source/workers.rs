@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::{Completion, Nanos, Offset, ReadQueue, ReadReply, ReadRequest, SourceError, Ticket};
 
@@ -35,9 +35,13 @@ impl Workers {
         Workers { read, threads: 0, threads_max, requests, waiting, done, replies, next: 0, in_flight: 0 }
     }
 
-    /// Reads from now on call `read`. Reads in flight keep what they were started with.
+    /// Reads from now on call `read`, in threads of their own: those that are there may hang for good. Reads in flight
+    /// keep what they were started with, and are still answered.
     pub(super) fn replace(&mut self, read: Arc<ReadAt>) {
         self.read = read;
+        // Without a sender the old threads finish what is open and end.
+        (self.requests, self.waiting) = unbounded();
+        self.threads = 0;
     }
 
     fn start_thread(&mut self) {
@@ -58,8 +62,17 @@ impl Workers {
     }
 }
 
+impl Drop for Workers {
+    fn drop(&mut self) {
+        // Nobody wants what has not been started: a failing disk should not be asked for it.
+        while self.waiting.try_recv().is_ok() {}
+    }
+}
+
 impl ReadQueue for Workers {
     fn submit(&mut self, request: ReadRequest) -> Ticket {
+        // A panic in a thread would be a reply that never comes.
+        assert!(request.length <= request.buffer.len(), "a read longer than its buffer");
         let ticket = Ticket(self.next);
         self.next += 1;
         self.in_flight += 1;
@@ -77,10 +90,7 @@ impl ReadQueue for Workers {
         }
         let completion = match wait {
             None => self.replies.recv().ok(),
-            Some(wait) => match self.replies.recv_timeout(Duration::from_nanos(wait.nanoseconds())) {
-                Ok(completion) => Some(completion),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-            },
+            Some(wait) => self.replies.recv_timeout(Duration::from_nanos(wait.nanoseconds())).ok(),
         };
         self.in_flight -= usize::from(completion.is_some());
         completion
