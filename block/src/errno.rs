@@ -17,13 +17,19 @@ impl Errno {
     pub const ENODATA: Errno = Errno(nix::errno::Errno::ENODATA as i32);
     /// No such device.
     pub const ENODEV: Errno = Errno(nix::errno::Errno::ENODEV as i32);
+    /// Read-only file system, or device.
+    pub const EROFS: Errno = Errno(nix::errno::Errno::EROFS as i32);
     /// No space left on device.
     pub const ENOSPC: Errno = Errno(nix::errno::Errno::ENOSPC as i32);
 
     /// Whether this error says that the device is gone, rather than that a place on it is bad.
     pub fn is_loss(self) -> bool {
         use nix::errno::Errno as E;
-        matches!(E::from_raw(self.0), E::ENODEV | E::ENXIO | E::ENOMEDIUM | E::ESHUTDOWN)
+        matches!(
+            E::from_raw(self.0),
+            // The last two: a file served by a program or a machine that is gone.
+            E::ENODEV | E::ENXIO | E::ENOMEDIUM | E::ESHUTDOWN | E::ENOTCONN | E::ESTALE
+        )
     }
 
     /// Whether this error says nothing about the medium: the request, the descriptor or the system is at fault.

@@ -12,7 +12,7 @@ use nix::fcntl::{FallocateFlags, FcntlArg, OFlag};
 use nix::libc;
 
 use crate::sink::SinkAction;
-use crate::{BlockSink, Buffer, ByteRange, Errno, Offset, SinkError, buffer};
+use crate::{BlockSink, Buffer, ByteRange, Errno, Offset, SinkError, buffer, device};
 
 /// Bytes written before writeback is started in the background. Without it dirty pages pile up in memory, and a save,
 /// which syncs first, takes minutes.
@@ -43,6 +43,8 @@ pub struct FileSink {
     is_direct_now: bool,
     aligned: Buffer,
     dirty: ByteRange,
+    /// What the first failed sync said.
+    lost: Option<Errno>,
 }
 
 impl FileSink {
@@ -64,15 +66,21 @@ impl FileSink {
             .mode(0o666)
             .open(path)
             .map_err(failed)?;
-        let kind = file.metadata().map_err(failed)?.file_type();
+        let metadata = file.metadata().map_err(failed)?;
+        let kind = metadata.file_type();
+        if kind.is_block_device() && !options.read_only && device::is_read_only(&metadata) {
+            // Many drivers let it be opened, and refuse each write.
+            return Err(failed(std::io::Error::from_raw_os_error(Errno::EROFS.0)));
+        }
         Ok(FileSink {
             file,
             path: path.to_owned(),
             options,
-            regular: kind.is_file() && !kind.is_block_device(),
+            regular: kind.is_file(),
             is_direct_now: options.direct,
             aligned: buffer::zeroed(0),
             dirty: ByteRange::default(),
+            lost: None,
         })
     }
 
@@ -175,11 +183,19 @@ impl BlockSink for FileSink {
     }
 
     fn flush(&mut self) -> Result<(), SinkError> {
+        // After a failed sync the system forgets the bytes that it could not write, and calls the next sync a success.
+        // Nobody knows which bytes those were, so this sink can promise nothing any more.
+        if let Some(errno) = self.lost {
+            return Err(self.error(SinkAction::Flush, Offset::ZERO, errno));
+        }
         match self.file.sync_all() {
             Ok(()) => Ok(()),
             // What cannot be synced (a character device, a pipe) holds nothing that a crash could take.
             Err(e) if Errno::of(&e) == Errno::EINVAL => Ok(()),
-            Err(e) => Err(self.error(SinkAction::Flush, Offset::ZERO, Errno::of(&e))),
+            Err(e) => {
+                self.lost = Some(Errno::of(&e));
+                Err(self.error(SinkAction::Flush, Offset::ZERO, Errno::of(&e)))
+            }
         }
     }
 
@@ -197,7 +213,11 @@ impl BlockSink for FileSink {
         if let Err(e) = self.file.set_len(size) {
             // Some file systems cannot grow a file that way; a zero at its end does the same.
             let last = Offset::new(size).saturating_back(1);
-            self.write_at(last, &[0]).map_err(|_| self.error(SinkAction::Extend, last, Errno::of(&e)))?;
+            if let Err(write) = self.write_at(last, &[0]) {
+                // A device has no length to set: there the write tells why not.
+                let why = if self.regular { Errno::of(&e) } else { write.errno };
+                return Err(self.error(SinkAction::Extend, last, why));
+            }
         }
         Ok(())
     }
