@@ -36,7 +36,7 @@ pub struct DeviceInfo {
     pub wwid: Option<String>,
     /// What a loop device shows.
     pub backing_file: Option<PathBuf>,
-    /// For a partition, where it begins on its disk, in bytes.
+    /// For a partition, where it begins on its disk, in bytes; for a loop device, in its file.
     pub partition_start: Option<u64>,
 }
 
@@ -89,6 +89,9 @@ impl DeviceInfo {
         self.serial = first_of(&["device/serial", "serial", "device/vpd_pg80"]);
         self.wwid = first_of(&["wwid", "device/wwid"]);
         self.backing_file = first_of(&["loop/backing_file"]).map(PathBuf::from);
+        // A loop device may show a part of its file, or of a disk.
+        self.partition_start =
+            first_of(&["loop/offset"]).and_then(|t| t.parse().ok()).filter(|start| *start > 0);
         if is_partition {
             // sysfs counts in units of 512 bytes whatever the device's sector is.
             self.partition_start =
@@ -132,7 +135,7 @@ pub struct Identity {
     pub backing_file: Option<PathBuf>,
     /// Bytes.
     pub size: Option<u64>,
-    /// For a partition, where it begins on its disk, in bytes.
+    /// For a partition, where it begins on its disk, in bytes; for a loop device, in its file.
     pub partition_start: Option<u64>,
 }
 
@@ -217,8 +220,7 @@ pub fn usage_of(path: &Path) -> Vec<Usage> {
         if let Some((device, _)) = by_number.or(by_name) {
             let read_only = |options: &str| options.split(',').any(|o| o == "ro");
             let writable = !read_only(options) && !fields.get(separator + 3).is_some_and(|o| read_only(o));
-            let at = PathBuf::from(at.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\"));
-            usages.push(Usage::Mounted { device: device.clone(), at, writable });
+            usages.push(Usage::Mounted { device: device.clone(), at: unescaped(at), writable });
         }
     }
     for line in fs::read_to_string("/proc/swaps").unwrap_or_default().lines().skip(1) {
@@ -236,17 +238,75 @@ pub fn usage_of(path: &Path) -> Vec<Usage> {
             usages.push(Usage::Held { device: device.clone(), by });
         }
     }
+    // Loop devices are in nobody's list of holders.
+    for (by, backing) in loop_devices() {
+        let number = fs::metadata(backing).ok().filter(|m| m.file_type().is_block_device()).map(|m| m.rdev());
+        let device = numbers.iter().find(|(_, n)| number.is_some_and(|number| *n == number_text(number)));
+        usages.extend(device.map(|(device, _)| Usage::Held { device: device.clone(), by }));
+    }
     usages
+}
+
+/// Names of the loop devices in use and what they show.
+fn loop_devices() -> Vec<(String, PathBuf)> {
+    let mut found: Vec<(String, PathBuf)> = fs::read_dir("/sys/block")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let backing = text_in(&entry.path().join("loop/backing_file"))?;
+            Some((entry.file_name().to_string_lossy().into_owned(), backing.into()))
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+/// Whether the system refuses to write to a block device.
+pub(crate) fn is_read_only(device: &fs::Metadata) -> bool {
+    text_in(&sysfs_folder(device.rdev()).join("ro")).is_some_and(|flag| flag != "0")
 }
 
 /// Kernel names of the disks that a file or a device lies on, partitions resolved to their disks, loop devices and
 /// stacked devices to what is under them.
 pub fn disks_under(path: &Path) -> BTreeSet<String> {
     let mut disks = BTreeSet::new();
-    let Ok(metadata) = fs::metadata(path) else { return disks };
-    let number = if metadata.file_type().is_block_device() { metadata.rdev() } else { metadata.dev() };
-    collect_disks(&sysfs_folder(number), &mut disks, 0);
+    if let Some(number) = device_under(path) {
+        collect_disks(&sysfs_folder(number), &mut disks, 0);
+    }
     disks
+}
+
+/// Number of the block device that `path` is, or that its file system lies on.
+fn device_under(path: &Path) -> Option<u64> {
+    let metadata = fs::metadata(path).ok()?;
+    if metadata.file_type().is_block_device() {
+        return Some(metadata.rdev());
+    }
+    if nix::sys::stat::major(metadata.dev()) != 0 {
+        return Some(metadata.dev());
+    }
+    // Some file systems (btrfs) have a number of their own: go by the source of the mount.
+    let path = path.canonicalize().ok()?;
+    let table = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let mounts: Vec<(PathBuf, &str)> = table.lines().filter_map(mount_point_and_source).collect();
+    // The longest mount point above the file, and of several on one another the last.
+    let above = mounts.iter().filter(|(at, _)| path.starts_with(at));
+    let (_, source) = above.max_by_key(|(at, _)| at.components().count())?;
+    fs::metadata(source).ok().filter(|m| m.file_type().is_block_device()).map(|m| m.rdev())
+}
+
+/// Where a line of the mount table says that something is mounted, and what.
+fn mount_point_and_source(line: &str) -> Option<(PathBuf, &str)> {
+    let (place, system) = line.split_once(" - ")?;
+    Some((unescaped(place.split(' ').nth(4)?), system.split(' ').nth(1)?))
+}
+
+/// A path as it was before the mount table hid its spaces.
+fn unescaped(text: &str) -> PathBuf {
+    let text =
+        text.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\");
+    PathBuf::from(text)
 }
 
 /// How deep loop devices and stacked devices are followed.
@@ -264,10 +324,8 @@ fn collect_disks(folder: &Path, disks: &mut BTreeSet<String>, depth: u32) {
         return;
     }
     if let Some(backing) = text_in(&folder.join("loop/backing_file"))
-        && let Ok(metadata) = fs::metadata(backing)
+        && let Some(number) = device_under(Path::new(&backing))
     {
-        let is_device = metadata.file_type().is_block_device();
-        let number = if is_device { metadata.rdev() } else { metadata.dev() };
         collect_disks(&sysfs_folder(number), disks, depth + 1);
     }
     for slave in fs::read_dir(folder.join("slaves")).into_iter().flatten().flatten() {
