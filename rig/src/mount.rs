@@ -25,7 +25,12 @@ impl Mount {
 
     /// Makes an ext4 file system on `device` and mounts it.
     pub fn ext4(device: &Path) -> Mount {
-        run(tool("mkfs.ext4", "e2fsprogs").args(["-q", "-F"]).arg(device));
+        Mount::made(device, "mkfs.ext4", "e2fsprogs")
+    }
+
+    /// Makes a file system on `device` with the program `maker` of a Debian package, and mounts it.
+    pub fn made(device: &Path, maker: &str, package: &str) -> Mount {
+        run(tool(maker, package).arg("-q").arg(device));
         Mount::device(device, "rw")
     }
 
