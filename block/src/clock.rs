@@ -72,3 +72,26 @@ impl Clock for VirtualClock {
         self.now.store((self.now() + pause).nanoseconds(), Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn virtual_time_passes_only_in_sleep() {
+        let clock = VirtualClock::new(Nanos::from_secs(5));
+        assert_eq!(clock.now(), Nanos::from_secs(5));
+        clock.sleep(Nanos::from_millis(1500));
+        assert_eq!(clock.now(), Nanos::from_millis(6500));
+        clock.sleep(Nanos::NEVER);
+        assert_eq!(clock.now(), Nanos::NEVER);
+    }
+
+    #[test]
+    fn real_time_goes_forwards_and_a_pause_lasts() {
+        let clock = WallClock::new();
+        let before = clock.now();
+        clock.sleep(Nanos::from_millis(2));
+        assert!(clock.now().since(before) >= Nanos::from_millis(2));
+    }
+}

@@ -144,6 +144,7 @@ impl AddAssign for Nanos {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn additions_stop_at_the_largest_position() {
@@ -159,5 +160,39 @@ mod tests {
         assert_eq!(Offset::new(1024).align_up(512), Offset::new(1024));
         assert_eq!(Offset::new(1025).align_up(512), Offset::new(1536));
         assert_eq!(Offset::new(1535).align_down(512), Offset::new(1024));
+    }
+
+    #[test]
+    fn positions_print_as_mapfiles_write_them() {
+        assert_eq!(Offset::new(0x93E0).to_string(), "0x000093E0");
+        assert_eq!(Offset::MAX.to_string(), "0x7FFFFFFFFFFFFFFF");
+    }
+
+    #[test]
+    fn time_saturates_and_never_runs_backwards() {
+        assert_eq!(Nanos::NEVER + Nanos::from_secs(1), Nanos::NEVER);
+        assert_eq!(Nanos::from_secs(u64::MAX), Nanos::NEVER);
+        assert_eq!(Nanos::from_millis(1).since(Nanos::from_secs(1)), Nanos::ZERO);
+        assert_eq!(Nanos::from_millis(2999).whole_secs(), 2);
+    }
+
+    proptest! {
+        #[test]
+        fn an_aligned_position_is_the_nearest_multiple(at in 0..=i64::MAX as u64, unit in 1u64..1 << 20) {
+            let position = Offset::new(at);
+            let (down, up) = (position.align_down(unit), position.align_up(unit));
+            prop_assert!(down <= position && position <= up);
+            prop_assert!(down.is_multiple_of(unit) && position - down < unit);
+            prop_assert!(up == Offset::MAX || (up.is_multiple_of(unit) && up - position < unit));
+        }
+
+        #[test]
+        fn shifting_there_and_back_changes_nothing(at in 0..=i64::MAX as u64, by in any::<i64>()) {
+            let position = Offset::new(at);
+            match position.shifted(by) {
+                Some(moved) => prop_assert_eq!(i128::from(moved.bytes()), i128::from(at) + i128::from(by)),
+                None => prop_assert!(!(0..=i128::from(i64::MAX)).contains(&(i128::from(at) + i128::from(by)))),
+            }
+        }
     }
 }

@@ -78,6 +78,7 @@ impl fmt::Display for ByteRange {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn ranges_that_only_touch_have_nothing_in_common() {
@@ -92,5 +93,35 @@ mod tests {
         let range = ByteRange::new(Offset::new(512), 512);
         assert_eq!(range.split_at(Offset::ZERO), (ByteRange::new(Offset::new(512), 0), range));
         assert_eq!(range.split_at(Offset::MAX), (range, ByteRange::new(Offset::new(1024), 0)));
+    }
+
+    #[test]
+    fn what_reaches_beyond_the_largest_position_is_cut_there() {
+        let range = ByteRange::new(Offset::MAX, 512);
+        assert!(range.is_empty());
+        assert_eq!(ByteRange::new(Offset::new(512), u64::MAX).end(), Offset::MAX);
+        assert_eq!(ByteRange::ALL.length(), i64::MAX as u64);
+    }
+
+    proptest! {
+        #[test]
+        fn arithmetic_agrees_with_one_question_a_byte(a in 0u64..40, m in 0u64..40, b in 0u64..40, n in 0u64..40,
+                                                      cut in 0u64..90) {
+            let (x, y) = (ByteRange::new(Offset::new(a), m), ByteRange::new(Offset::new(b), n));
+            let (left, right) = x.split_at(Offset::new(cut));
+            let mut count = 0;
+            for at in (0..90).map(Offset::new) {
+                prop_assert_eq!(x.overlap(y).contains(at), x.contains(at) && y.contains(at));
+                prop_assert_eq!(left.contains(at), x.contains(at) && at.bytes() < cut);
+                prop_assert_eq!(right.contains(at), x.contains(at) && at.bytes() >= cut);
+                count += u64::from(x.contains(at));
+            }
+            prop_assert_eq!(x.length(), count);
+            prop_assert_eq!(x.is_empty(), count == 0);
+            if !y.is_empty() {
+                let is_inside = (0..90).map(Offset::new).all(|at| !y.contains(at) || x.contains(at));
+                prop_assert_eq!(x.covers(y), is_inside);
+            }
+        }
     }
 }

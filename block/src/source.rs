@@ -284,7 +284,8 @@ impl SourceError {
             SourceError::Gone { errno, .. }
             | SourceError::Refused { errno, .. }
             | SourceError::Open { errno, .. }
-            | SourceError::Disappeared { errno, .. } => Some(*errno),SourceError::NotSeekable { .. }
+            | SourceError::Disappeared { errno, .. } => Some(*errno),
+            SourceError::NotSeekable { .. }
             | SourceError::Anonymous { .. }
             | SourceError::NotFound { .. } => None,
         }

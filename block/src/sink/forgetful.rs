@@ -84,3 +84,24 @@ impl BlockSink for ForgetfulSink {
         self.extend(range.end().bytes())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_flushed_survives_and_the_rest_only_by_luck() {
+        let mut sink = ForgetfulSink::new();
+        sink.write_at(Offset::new(0), b"aaaa").unwrap();
+        sink.flush().unwrap();
+        sink.write_at(Offset::new(1), b"b").unwrap();
+        sink.write_at(Offset::new(2), b"c").unwrap();
+        assert_eq!(sink.bytes(), b"abca");
+        let mut luck = [false, true].into_iter();
+        sink.crash(|| luck.next().unwrap());
+        assert_eq!(sink.bytes(), b"aaca");
+        // Nothing is pending any more.
+        sink.crash(|| unreachable!());
+        assert_eq!(sink.bytes(), b"aaca");
+    }
+}

@@ -72,3 +72,47 @@ impl BlockSource for MemorySource {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(source: &mut MemorySource, at: u64, length: usize) -> Result<(ReadReply, Vec<u8>), SourceError> {
+        let mut bytes = vec![0; length];
+        let reply = source.read_at(Offset::new(at), &mut bytes, Patience::Endless)?;
+        bytes.truncate(reply.good_bytes(length));
+        Ok((reply, bytes))
+    }
+
+    #[test]
+    fn a_read_stops_before_the_first_damaged_byte() {
+        let damage = [ByteRange::new(Offset::new(10), 5), ByteRange::new(Offset::new(50), 1)];
+        let mut source = MemorySource::new((0..100).collect()).with_damage(damage.into_iter().collect());
+        let bad = Some(Damage::new(Errno::EIO));
+        let prefix = |bytes| ReadReply { good: Good::Prefix(bytes), damage: bad };
+        assert_eq!(read(&mut source, 5, 20), Ok((prefix(5), vec![5, 6, 7, 8, 9])));
+        assert_eq!(read(&mut source, 12, 1), Ok((prefix(0), vec![])));
+        assert_eq!(read(&mut source, 15, 2), Ok((ReadReply::all(), vec![15, 16])));
+        let asked = [(5, 20), (12, 1), (15, 2)].map(|(at, length)| ByteRange::new(Offset::new(at), length));
+        assert_eq!(source.reads, asked);
+    }
+
+    #[test]
+    fn the_end_is_a_short_read_without_damage() {
+        let mut source = MemorySource::new(vec![7; 100]);
+        let prefix = |bytes| ReadReply { good: Good::Prefix(bytes), damage: None };
+        assert_eq!(read(&mut source, 98, 10), Ok((prefix(2), vec![7, 7])));
+        assert_eq!(read(&mut source, 100, 10), Ok((prefix(0), vec![])));
+        assert_eq!(read(&mut source, 5000, 10), Ok((prefix(0), vec![])));
+    }
+
+    #[test]
+    fn a_lost_device_comes_back_when_it_is_reopened() {
+        let mut source = MemorySource::new(vec![7; 100]);
+        source.lost_after = Some(1);
+        read(&mut source, 0, 1).unwrap();
+        assert!(matches!(read(&mut source, 1, 1), Err(SourceError::Gone { .. })));
+        source.recover(Recovery::Rediscover).unwrap();
+        read(&mut source, 1, 1).unwrap();
+    }
+}
