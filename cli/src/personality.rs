@@ -11,6 +11,7 @@ use block::Errno;
 
 pub mod arguments;
 pub mod ddrescuelog;
+pub mod mapfiles;
 pub mod number;
 
 /// Runs a tool with its whole command line, its own name included.

@@ -101,9 +101,7 @@ impl Mapfile {
     pub fn parse_loose(text: &[u8], loose: Loose) -> Result<Mapfile, MapfileError> {
         let mut blocks: Vec<(ByteRange, Status, u64)> = Vec::new();
         let (position, comments) = each_block(text, |line, range, status| {
-            if !range.is_empty() {
-                blocks.push((range, status, line));
-            }
+            blocks.push((range, status, line));
             Ok(())
         })?;
         blocks.sort_by_key(|(range, ..)| *range);
@@ -188,8 +186,6 @@ fn each_block(
 ) -> Result<(Position, Vec<String>), MapfileError> {
     let mut position = None;
     let mut comments = Vec::new();
-    let mut blocks_seen = 0u64;
-    let mut zero_block = None;
     for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
         let number = index as u64 + 1;
         let line = &line[..line.len().min(LINE_LENGTH_MAX)];
@@ -210,18 +206,11 @@ fn each_block(
             continue;
         }
         let bad = MapfileError { line: number, fault: MapfileFault::BlockLine };
-        // One block "0 0" may stand alone: it is what a rescue of nothing leaves.
-        if zero_block.is_some() {
-            return Err(MapfileError { line: zero_block.unwrap_or(number), fault: MapfileFault::BlockLine });
-        }
         let (start, size, status) = parse_block(content).ok_or(bad.clone())?;
-        if size == 0 {
-            if start != 0 || blocks_seen > 0 {
-                return Err(bad);
-            }
-            zero_block = Some(number);
+        // A block "0 0" is what a rescue of nothing leaves.
+        if size == 0 && start != 0 {
+            return Err(bad);
         }
-        blocks_seen += 1;
         block(number, ByteRange::new(Offset::new(start), size), status)?;
     }
     Ok((position.unwrap_or_default(), comments))

@@ -318,11 +318,15 @@ pub fn percentage(part: u64, whole: u64, decimals: Decimals) -> String {
             format!("{:3}.{:02}%", value / 100, value % 100)
         }
         Decimals::NeededRounded => {
-            let value = hundredths / whole + u128::from(hundredths % whole * 2 >= whole);
-            match (value / 100, value % 100) {
-                (units, 0) => format!("{units:3}%"),
-                (units, cents) if cents % 10 == 0 => format!("{units:3}.{}%", cents / 10),
-                (units, cents) => format!("{units:3}.{cents:02}%"),
+            // Decimals go on while something is left over; only the last one can be a rounded one.
+            let units = hundredths / whole / 100;
+            if hundredths % (whole * 100) == 0 {
+                format!("{units:3}%")
+            } else if hundredths % (whole * 10) == 0 {
+                format!("{units:3}.{}%", hundredths / whole / 10 % 10)
+            } else {
+                let value = hundredths / whole + u128::from(hundredths % whole * 2 >= whole);
+                format!("{:3}.{:02}%", value / 100, value % 100)
             }
         }
     }
@@ -503,6 +507,8 @@ mod tests {
         assert_eq!(percentage(2, 3, Decimals::NeededRounded), " 66.67%");
         assert_eq!(percentage(1, 2, Decimals::NeededRounded), " 50%");
         assert_eq!(percentage(1, 8, Decimals::NeededRounded), " 12.5%");
+        assert_eq!(percentage(99_999_999, 100_000_000, Decimals::NeededRounded), "100.00%");
+        assert_eq!(percentage(1, 100_000_000, Decimals::NeededRounded), "  0.00%");
         assert_eq!(percentage(0, 0, Decimals::NeededRounded), "NAN");
     }
 
