@@ -75,11 +75,11 @@ pub struct Change {
 
 impl Change {
     /// Each of `old` becomes the one at the same place in `new`, or the last of `new` if that is shorter; of a
-    /// status named twice the last mention counts. `None` if `new` is empty.
+    /// status named twice the first mention counts. `None` if `new` is empty.
     pub fn new(old: &[Status], new: &[Status]) -> Option<Change> {
         let last = *new.last()?;
         let mut to = Status::ALL;
-        for (at, status) in old.iter().enumerate() {
+        for (at, status) in old.iter().enumerate().rev() {
             to[*status as usize] = new.get(at).copied().unwrap_or(last);
         }
         Some(Change { to })

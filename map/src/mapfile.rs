@@ -186,9 +186,22 @@ fn each_block(
 ) -> Result<(Position, Vec<String>), MapfileError> {
     let mut position = None;
     let mut comments = Vec::new();
-    for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
-        let number = index as u64 + 1;
-        let line = &line[..line.len().min(LINE_LENGTH_MAX)];
+    let mut rest = text;
+    for number in 1u64.. {
+        // Nearly every line of a large map is a block as written here; those are read without looking twice.
+        if position.is_some()
+            && let Some((range, status, after)) = parse_plain_block(rest)
+        {
+            block(number, range, status)?;
+            rest = after;
+            continue;
+        }
+        if rest.is_empty() {
+            break;
+        }
+        let end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+        let line = &rest[..end.min(LINE_LENGTH_MAX)];
+        rest = &rest[(end + 1).min(rest.len())..];
         let content = content_of(line);
         if content.is_empty() {
             if let Some(comment) = line.trim_ascii().strip_prefix(b"#").filter(|_| position.is_none())
@@ -215,6 +228,42 @@ fn each_block(
     }
     Ok((position.unwrap_or_default(), comments))
 }
+
+/// Reads a line of the form that [`push_block`] writes, and returns what follows it. `None` means only that the line
+/// has another form.
+fn parse_plain_block(text: &[u8]) -> Option<(ByteRange, Status, &[u8])> {
+    let (start, text) = parse_plain_hex(text)?;
+    let (size, text) = parse_plain_hex(text.strip_prefix(b"  ")?)?;
+    let [b' ', b' ', status, b'\n', after @ ..] = text else { return None };
+    let status = Status::from_character(*status as char)?;
+    (size > 0).then(|| (ByteRange::new(Offset::new(start), size), status, after))
+}
+
+/// Reads `0x` and 1 to 15 digits: fewer than could overflow.
+fn parse_plain_hex(text: &[u8]) -> Option<(u64, &[u8])> {
+    let digits = text.strip_prefix(b"0x")?;
+    let mut value = 0;
+    for (length, byte) in digits.iter().enumerate().take(16) {
+        let digit = HEX_VALUES[*byte as usize];
+        if digit > 15 {
+            return (length > 0).then_some((value, &digits[length..]));
+        }
+        value = value << 4 | u64::from(digit);
+    }
+    None
+}
+
+/// Value of each hexadecimal digit; 255 for what is none.
+const HEX_VALUES: [u8; 256] = {
+    let mut values = [255; 256];
+    let mut digit = 0;
+    while digit < 16 {
+        values[b"0123456789ABCDEF"[digit] as usize] = digit as u8;
+        values[b"0123456789abcdef"[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    values
+};
 
 /// The line without leading blanks and comment. `#` starts a comment at the start or after a blank.
 fn content_of(line: &[u8]) -> &[u8] {

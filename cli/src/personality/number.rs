@@ -318,11 +318,13 @@ pub fn percentage(part: u64, whole: u64, decimals: Decimals) -> String {
             format!("{:3}.{:02}%", value / 100, value % 100)
         }
         Decimals::NeededRounded => {
-            // Decimals go on while something is left over; only the last one can be a rounded one.
+            // Decimals go on while something is left over; only the last one can be a rounded one. Where 100 times
+            // the part would not fit 63 bits, there is no telling, and both are shown.
             let units = hundredths / whole / 100;
-            if hundredths % (whole * 100) == 0 {
+            let fits = part <= i64::MAX as u64 / 100;
+            if fits && hundredths % (whole * 100) == 0 {
                 format!("{units:3}%")
-            } else if hundredths % (whole * 10) == 0 {
+            } else if fits && hundredths % (whole * 10) == 0 {
                 format!("{units:3}.{}%", hundredths / whole / 10 % 10)
             } else {
                 let value = hundredths / whole + u128::from(hundredths % whole * 2 >= whole);
@@ -509,6 +511,7 @@ mod tests {
         assert_eq!(percentage(1, 8, Decimals::NeededRounded), " 12.5%");
         assert_eq!(percentage(99_999_999, 100_000_000, Decimals::NeededRounded), "100.00%");
         assert_eq!(percentage(1, 100_000_000, Decimals::NeededRounded), "  0.00%");
+        assert_eq!(percentage(1 << 57, 1 << 57, Decimals::NeededRounded), "100.00%");
         assert_eq!(percentage(0, 0, Decimals::NeededRounded), "NAN");
     }
 

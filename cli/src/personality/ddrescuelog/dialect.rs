@@ -76,6 +76,28 @@ pub enum Id {
     Shift,
 }
 
+impl Id {
+    /// Whether the option says what to do, rather than how.
+    fn is_operation(self) -> bool {
+        !matches!(
+            self,
+            Id::Help
+                | Id::Version
+                | Id::BlockSize
+                | Id::BinaryPrefixes
+                | Id::Force
+                | Id::Format
+                | Id::InputPosition
+                | Id::LooseDomain
+                | Id::DomainMapfile
+                | Id::OutputPosition
+                | Id::Quiet
+                | Id::Size
+                | Id::Verbose
+        )
+    }
+}
+
 const fn option(
     id: Id,
     short: char,
@@ -255,10 +277,11 @@ impl Job {
                 Id::Version => return Ok(Evaluated::Version),
                 _ => {}
             }
+            let is_another = chosen.as_ref().is_some_and(|(id, _)| *id != given.id);
+            if is_another && given.id.is_operation() {
+                return Err(Complaint::usage("Only one operation can be specified."));
+            }
             if let Some(operation) = self.take(given)? {
-                if chosen.as_ref().is_some_and(|(id, _)| *id != given.id) {
-                    return Err(Complaint::usage("Only one operation can be specified."));
-                }
                 chosen = Some((given.id, operation));
             }
         }

@@ -105,7 +105,9 @@ impl Task<'_> {
         if self.job.format != Format::List && io::stdin().is_terminal() {
             return Err(Complaint::about("(stdin)", "I won't read bitmap data from a terminal."));
         }
-        if name != "-" && !self.job.force && fs::symlink_metadata(&name).is_ok() {
+        if name != "-" && !self.job.force && fs::exists(&name).unwrap_or(true) {
+            // A file that is not a mapfile at all deserves to be told so.
+            self.read()?;
             return Err(Complaint::about(&name, "Mapfile exists. Use '--force' to overwrite it."));
         }
         let mut input = Vec::new();
@@ -189,10 +191,9 @@ impl Task<'_> {
         };
         let name = self.mapfile().clone();
         let first = self.reader.read(&name, reading)?.map;
-        if compared == Compared::Statuses {
-            self.domain = algebra::cropped(&self.domain, &first);
+        if algebra::cropped(&self.domain, &first).is_empty() {
+            return Err(nothing_to_do());
         }
-        self.not_empty()?;
         let second = self.reader.read(other, reading)?.map;
         if algebra::cropped(&self.domain, &second).is_empty() {
             return Err(nothing_to_do());
@@ -200,7 +201,7 @@ impl Task<'_> {
         if algebra::agree(&first, &second, &self.domain, compared) {
             return Ok(0);
         }
-        let [first, second] = [&name, other].map(|name| shown(name).to_string_lossy().into_owned());
+        let [first, second] = [&name, other].map(|name| name.to_string_lossy());
         Err(Complaint::new(format!("Mapfiles '{first}' and '{second}' differ.")))
     }
 
@@ -223,8 +224,13 @@ impl Task<'_> {
                 continue;
             }
             let is_named = self.job.verbosity >= 1 || self.job.mapfiles.len() > 1;
-            let heading = is_named.then(|| shown(name));
-            output::print(&status::report(&file, &domain, heading.as_deref(), self.job.prefixes))?;
+            let heading = is_named.then_some(name);
+            output::print(&status::report(
+                &file,
+                &domain,
+                heading.map(|name| name.as_os_str()),
+                self.job.prefixes,
+            ))?;
         }
         Ok(highest)
     }
