@@ -1,0 +1,257 @@
+//! What is fed to the readers of foreign bytes, and what must hold of their answers.
+//!
+//! Owns the targets: plain functions of bytes that panic when something is wrong. Must not know who makes the bytes: the
+//! `smoke` program does on any compiler, cargo-fuzz does better on a nightly one.
+//!
+//! A new target is one function and one line in [`TARGETS`], one file in `fuzz_targets/`, and seeds in `corpus/`.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+
+use block::{ByteRange, Offset, RangeSet};
+use diskwright::personality::arguments::{self, OptionSpec, Value};
+use diskwright::personality::number::{self, IntegerRule};
+use map::algebra::{self, Change, Compared, Logic};
+use map::list::{self, BitOrder};
+use map::mapfile::{self, Heading};
+use map::{Loose, Mapfile, RescueMap, Status};
+
+/// A reader under test.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Its name, also that of its folder in `corpus/`.
+    pub name: &'static str,
+    /// Panics if something is wrong.
+    pub run: fn(&[u8]),
+    /// Pieces of text that mean something to it.
+    pub words: &'static [&'static str],
+}
+
+/// All targets.
+pub const TARGETS: [Target; 7] = [
+    Target { name: "mapfile", run: mapfile, words: MAPFILE_WORDS },
+    Target { name: "mapfile_loose", run: mapfile_loose, words: MAPFILE_WORDS },
+    Target {
+        name: "sector_list",
+        run: sector_list,
+        words: &["\n", " ", "0x", "0", "9223372036854775807", "-1"],
+    },
+    Target { name: "sector_bitmap", run: sector_bitmap, words: &["\0\0\0\0\0\0\0\0", "\x01", "\u{80}"] },
+    Target { name: "map_operations", run: map_operations, words: &[] },
+    Target { name: "arguments", run: arguments, words: ARGUMENT_WORDS },
+    Target { name: "numbers", run: numbers, words: NUMBER_WORDS },
+];
+
+const MAPFILE_WORDS: &[&str] = &[
+    "0x00000000  0x00010000  +\n",
+    "0x00000000     ?               1\n",
+    "# ",
+    "\n",
+    "0x",
+    "0x7FFFFFFFFFFFFFFF",
+    "0x8000000000000000",
+    "9223372036854775807",
+    "0",
+    "-",
+    " - ",
+    "?",
+    "*",
+    "/",
+    "F",
+    "G",
+    "+",
+    "\t",
+    "\r\n",
+];
+
+const ARGUMENT_WORDS: &[&str] = &[
+    "--",
+    "-",
+    "=",
+    "\0",
+    "--block",
+    "--blob",
+    "-b",
+    "-P",
+    "-v",
+    "--data-preview=",
+    "--size",
+    "é",
+    "\u{fffd}",
+];
+
+const NUMBER_WORDS: &[&str] = &[
+    "0x",
+    "0",
+    "-",
+    "+",
+    "k",
+    "Ki",
+    "Mi",
+    "Qi",
+    "R",
+    "B",
+    "s",
+    "9223372036854775807",
+    "9223372036854775808",
+    "/",
+    ".",
+    "1/3",
+    "m",
+    "h",
+    "d",
+    " ",
+    "18446744073709551616",
+];
+
+/// Strict mapfiles: what is read can be written, and reads the same.
+pub fn mapfile(bytes: &[u8]) {
+    let Ok(read) = Mapfile::parse(bytes) else { return };
+    read.map.check();
+    let heading = Heading { comments: vec!["Mapfile. Written by a fuzzer".to_owned()] };
+    let mut text = Vec::new();
+    mapfile::write(&mut text, &heading, &read.position, &read.map).expect("memory takes any text");
+    let again = Mapfile::parse(&text).expect("what we wrote can be read");
+    assert_eq!(again.map, read.map);
+    assert_eq!(again.position, read.position);
+    // What is strict is loose too.
+    for gaps in Status::ALL {
+        Mapfile::parse_loose(bytes, Loose { gaps }).expect("a strict map can be read loosely");
+    }
+}
+
+/// Loose mapfiles: the result begins at 0 and has no gaps.
+pub fn mapfile_loose(bytes: &[u8]) {
+    for gaps in Status::ALL {
+        let Ok(read) = Mapfile::parse_loose(bytes, Loose { gaps }) else { continue };
+        read.map.check();
+        let start = read.map.extent().map_or(Offset::ZERO, ByteRange::start);
+        assert_eq!(start, Offset::ZERO);
+    }
+}
+
+/// Lists of sector numbers.
+pub fn sector_list(bytes: &[u8]) {
+    for sector_bytes in [1, 512, 4096, u32::MAX] {
+        let Ok(sectors) = list::parse_list(bytes, sector_bytes) else { continue };
+        check_set(&sectors);
+    }
+}
+
+/// Bitmaps of sectors.
+pub fn sector_bitmap(bytes: &[u8]) {
+    for order in [BitOrder::BigEndian, BitOrder::LittleEndian] {
+        let sectors = list::parse_bitmap(bytes, order, 512);
+        check_set(&sectors);
+        let ones: u64 = bytes.iter().map(|byte| u64::from(byte.count_ones())).sum();
+        assert_eq!(sectors.bytes(), ones * 512);
+    }
+}
+
+fn check_set(set: &RangeSet) {
+    assert!(set.ranges().iter().all(|range| !range.is_empty()));
+    assert!(set.ranges().windows(2).all(|pair| pair[0].end() < pair[1].start()));
+}
+
+/// Changes to a small map, each compared with one status a byte.
+pub fn map_operations(bytes: &[u8]) {
+    const SIZE: usize = 64;
+    let all = ByteRange::new(Offset::ZERO, SIZE as u64);
+    let mut map = RescueMap::single(all, Status::NonTried);
+    let mut model = [Status::NonTried; SIZE];
+    for operation in bytes.chunks_exact(4).take(200) {
+        let status = Status::ALL[usize::from(operation[0] >> 4) % 5];
+        let range = ByteRange::new(Offset::new(u64::from(operation[1]) % 80), u64::from(operation[2]) % 40);
+        let domain = RangeSet::from(ByteRange::new(Offset::new(u64::from(operation[3]) % 80), 32));
+        let inside = |at: usize| range.contains(Offset::new(at as u64));
+        let in_domain = |at: usize| domain.contains(Offset::new(at as u64));
+        match operation[0] % 6 {
+            0 | 1 => {
+                map.change(range, status, &domain);
+                (0..SIZE).filter(|at| inside(*at)).for_each(|at| model[at] = status);
+            }
+            2 => map.split_at(range.start()),
+            3 => map.merge(),
+            4 => {
+                map = algebra::change(&map, &domain, &Change::invert());
+                (0..SIZE)
+                    .filter(|at| in_domain(*at))
+                    .for_each(|at| model[at] = Change::invert().of(model[at]));
+            }
+            _ => {
+                let finished = |at: usize| inside(at) && at < SIZE;
+                let mut other = RescueMap::single(all, Status::NonTried);
+                other.change(range, Status::Finished, &RangeSet::from(all));
+                map = algebra::combine(&map, &other, &domain, Logic::And);
+                for at in (0..SIZE).filter(|at| in_domain(*at) && !finished(*at)) {
+                    if model[at] == Status::Finished {
+                        model[at] = status_at(&map, at);
+                        assert_ne!(model[at], Status::Finished);
+                    }
+                }
+            }
+        }
+        map.check();
+        (0..SIZE).for_each(|at| assert_eq!(status_at(&map, at), model[at], "byte {at}"));
+    }
+    let text = {
+        let mut text = Vec::new();
+        mapfile::write(&mut text, &Heading::default(), &Default::default(), &map)
+            .expect("memory takes any text");
+        text
+    };
+    let again = Mapfile::parse(&text).expect("what we wrote can be read");
+    assert!(algebra::agree(&map, &again.map, &RangeSet::from(all), Compared::Statuses));
+}
+
+fn status_at(map: &RescueMap, at: usize) -> Status {
+    map.block_at(Offset::new(at as u64)).expect("the map covers all").status
+}
+
+const OPTIONS: &[OptionSpec<u8>] = &[
+    OptionSpec {
+        id: 0,
+        short: Some('b'),
+        longs: &["block-size", "sector-size"],
+        value: Value::Required("n"),
+        help: "",
+    },
+    OptionSpec { id: 1, short: Some('P'), longs: &["data-preview"], value: Value::Optional("n"), help: "" },
+    OptionSpec { id: 2, short: Some('v'), longs: &["verbose"], value: Value::None, help: "" },
+    OptionSpec { id: 3, short: None, longs: &["blob"], value: Value::None, help: "" },
+];
+
+/// Command lines: words divided by zero bytes.
+pub fn arguments(bytes: &[u8]) {
+    let words: Vec<OsString> =
+        bytes.split(|byte| *byte == 0).map(|word| OsString::from_vec(word.to_vec())).collect();
+    match arguments::parse(OPTIONS, words.iter().cloned()) {
+        Ok(line) => {
+            // Everything found was on the line.
+            let total: usize = words.iter().map(|word| word.len()).sum();
+            assert!(line.options.len() <= total && line.names.len() <= words.len());
+            for option in &line.options {
+                let takes = OPTIONS[usize::from(option.id)].value;
+                assert!(takes != Value::None || option.value.is_none());
+                assert!(!matches!(takes, Value::Required(_)) || !option.bytes().is_empty());
+            }
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
+
+/// Numbers with multipliers, and intervals of time.
+pub fn numbers(bytes: &[u8]) {
+    for rule in [IntegerRule::position(512), IntegerRule::count(0, 100), IntegerRule::count(-5, i64::MAX)] {
+        if let Err(error) = number::parse_integer(bytes, rule) {
+            assert!(!error.message(bytes, "--option").is_empty());
+        }
+    }
+    if let Ok((interval, rest)) = number::interval_prefix(bytes) {
+        assert!(bytes.ends_with(rest) && interval.denominator() > 0);
+        let _ = interval.nanos();
+    }
+    if let Ok(value) = number::parse_integer(bytes, IntegerRule::count(i64::MIN, i64::MAX)) {
+        assert!(!number::grouped(value).is_empty() && !number::grouped_spaced(value).is_empty());
+    }
+}
