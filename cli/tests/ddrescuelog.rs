@@ -260,7 +260,7 @@ impl Dice {
         let is_shift = operation == 14;
         if self.one_in(3) {
             words.push(format!("-i{}", self.pick(positions)));
-            if is_shift && !self.one_in(5) {
+            if is_shift && !self.one_in(5) || matches!(operation, 2 | 6) && self.one_in(2) {
                 words.push("-o0".to_owned());
             }
         }
@@ -297,7 +297,9 @@ impl Dice {
             4 => "-d".to_owned(),
             5 => "-D".to_owned(),
             6 => {
-                if self.one_in(2) {
+                // In bitmaps moved down the original loses the first bits.
+                let is_moved = words.iter().any(|word| word.starts_with("-o") || word.starts_with("--out"));
+                if self.one_in(2) && !is_moved || words.contains(&"--inp=0".to_owned()) {
                     words.push(format!("-F{}", self.pick(&["list", "bitmap", "bitmap-le", "bitmap-be"])));
                 }
                 format!("-l{}", types(self, 3))

@@ -162,9 +162,7 @@ pub fn combine(map: &RescueMap, other: &RescueMap, domain: &RangeSet, logic: Log
 /// [`Offset::MAX`] is dropped; what is left free in front by moving up gets the status `front`.
 pub fn shift(map: &RescueMap, end: Offset, distance: i64, front: Status) -> RescueMap {
     let Some(extent) = map.extent() else { return RescueMap::new() };
-    // Ends that stand for "no end" stay there; beyond the ends of the scale, positions stop at them.
     let moved = |at: Offset| match at.shifted(distance) {
-        _ if at == Offset::MAX => Offset::MAX,
         Some(moved) => moved,
         None if distance < 0 => Offset::ZERO,
         None => Offset::MAX,
@@ -306,15 +304,6 @@ mod tests {
         fn done_means_that_everything_in_the_domain_is_finished(model in statuses(), flags in flags()) {
             let expected = model.iter().zip(&flags).all(|(s, inside)| !inside || *s == Status::Finished);
             prop_assert_eq!(is_done(&map_of(0, &model), &domain_of(&flags)), expected);
-        }
-    }
-
-    #[test]
-    fn a_map_without_end_keeps_none_when_shifted() {
-        let map = RescueMap::single(ByteRange::ALL, Status::Finished);
-        for distance in [-512, 512] {
-            let shifted = shift(&map, Offset::MAX, distance, Status::NonTried);
-            assert_eq!(shifted.extent(), Some(ByteRange::ALL));
         }
     }
 
