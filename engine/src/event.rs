@@ -12,6 +12,8 @@ use crate::{Book, Direction, Limit, Rates, Stage};
 pub enum Event<'a> {
     /// The first read of a pass is about to be made; the position is already there.
     PassBegins(Stage),
+    /// The pass that ran until now has nothing left to do; the position is still in it.
+    PassEnds,
     /// A read is about to be made.
     Reading {
         /// What of.

@@ -86,10 +86,23 @@ impl Rates {
             self.grown_to = rescued;
             self.grown = now;
         }
-        let elapsed = now - self.sampled;
-        if elapsed == 0 {
+        if now == self.sampled {
             return false;
         }
+        self.sample(now, rescued);
+        true
+    }
+
+    /// Takes a last sample, also if no second has passed since the one before: then as if one had.
+    pub fn conclude(&mut self, now: u64, rescued: u64) {
+        if self.tick(now, rescued) {
+            return;
+        }
+        self.sample(self.now + 1, rescued);
+    }
+
+    fn sample(&mut self, now: u64, rescued: u64) {
+        let elapsed = (now - self.sampled).max(1);
         self.current = rescued.saturating_sub(self.rescued_last) / elapsed;
         self.average = rescued.saturating_sub(self.rescued_first) / (now - self.started).max(1);
         self.error_rate = self.failed_bytes / elapsed;
@@ -100,7 +113,6 @@ impl Rates {
         if self.samples.len() > SAMPLES_MAX {
             self.samples.pop_front();
         }
-        true
     }
 
     /// Takes note of a read's result, in bytes.
@@ -149,10 +161,11 @@ impl Rates {
         self.pause_shown += secs;
     }
 
-    /// Time in which nothing could be read passes without counting for [`Rates::idle_secs`].
+    /// Time in which nothing could be read passes without counting for [`Rates::idle_secs`], nor for the current rate.
     pub fn forgive_pause(&mut self, now: u64) {
         self.step_back(now);
         self.now = now;
+        self.sampled = now;
         self.grown = now;
     }
 

@@ -347,8 +347,12 @@ impl<'a> Rescue<'a> {
             Direction::Forwards => request.start(),
             Direction::Backwards => request.end(),
         };
+        let is_new_pass = self.stage != Some(sweep.stage);
+        if is_new_pass {
+            self.end_pass();
+        }
         self.position = Position { at, phase: sweep.stage.phase, pass: sweep.stage.pass };
-        if self.stage != Some(sweep.stage) {
+        if is_new_pass {
             self.begin_pass(sweep.stage);
         }
         let now = self.clock.now().whole_secs();
@@ -360,6 +364,13 @@ impl<'a> Rescue<'a> {
             return Err(Stop::Limits(limits));
         }
         self.check_interrupt()
+    }
+
+    fn end_pass(&mut self) {
+        if self.stage.is_some() {
+            self.rates.tick(self.clock.now().whole_secs(), self.book.bytes(Status::Finished));
+            self.tell(&Event::PassEnds);
+        }
     }
 
     fn begin_pass(&mut self, stage: Stage) {
@@ -718,7 +729,10 @@ impl<'a> Rescue<'a> {
                 ending = Ending::Failed(Trouble::Sink(error));
             }
         }
-        self.rates.tick(self.clock.now().whole_secs(), self.book.bytes(Status::Finished));
+        if matches!(ending, Ending::Finished) {
+            self.end_pass();
+        }
+        self.rates.conclude(self.clock.now().whole_secs(), self.book.bytes(Status::Finished));
         if matches!(ending, Ending::Finished) {
             self.position.phase = Phase::Finished;
             self.position.pass = 1;
