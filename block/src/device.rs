@@ -26,6 +26,8 @@ pub struct DeviceInfo {
     pub is_block_device: bool,
     /// The kernel's name of it, such as `sda1`; empty for files.
     pub kernel_name: String,
+    /// The kernel's name of the whole disk that it is or that it is a partition of; empty for files.
+    pub disk_name: String,
     /// Whether the kernel says that it rotates.
     pub rotational: Option<bool>,
     /// Model, as told by the device.
@@ -53,6 +55,7 @@ impl DeviceInfo {
             is_regular: kind.is_file(),
             is_block_device: kind.is_block_device(),
             kernel_name: String::new(),
+            disk_name: String::new(),
             rotational: None,
             model: None,
             serial: None,
@@ -78,6 +81,7 @@ impl DeviceInfo {
         self.kernel_name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let is_partition = folder.join("partition").exists();
         let disk = if is_partition { folder.parent().unwrap_or(&folder) } else { &folder };
+        self.disk_name = disk.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let number = |name: &str| text_in(&disk.join(name)).and_then(|t| t.parse::<u32>().ok());
         let first_of = |names: &[&str]| names.iter().find_map(|name| text_in(&disk.join(name)));
         self.logical_sector =

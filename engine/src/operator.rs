@@ -34,6 +34,8 @@ pub enum SaveRemedy {
 pub enum LostRemedy {
     /// Look for it again after so long.
     LookAgain(Nanos),
+    /// It is back under its old name: somebody has looked.
+    Trust,
     /// Stop.
     Stop,
 }

@@ -482,13 +482,17 @@ impl<'a> Rescue<'a> {
         let mut error = error;
         loop {
             let gone = self.clock.now().since(lost_at);
-            match self.operator.device_lost(&error, gone) {
+            let measure = match self.operator.device_lost(&error, gone) {
                 LostRemedy::Stop => return Err(Stop::Failed(Trouble::Source(error))),
-                LostRemedy::LookAgain(pause) => self.clock.sleep(pause),
-            }
+                LostRemedy::Trust => Recovery::Reopen,
+                LostRemedy::LookAgain(pause) => {
+                    self.clock.sleep(pause);
+                    Recovery::Rediscover
+                }
+            };
             self.check_interrupt()?;
             self.rates.forgive_pause(self.clock.now().whole_secs());
-            match self.reader.source.recover(Recovery::Rediscover) {
+            match self.reader.source.recover(measure) {
                 Ok(()) => break,
                 Err(next @ SourceError::Anonymous { .. }) => error = next,
                 Err(_) => {}
