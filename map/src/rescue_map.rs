@@ -177,9 +177,13 @@ impl RescueMap {
         self.split_at(range.start());
         self.split_at(range.end());
         let before = self.before(range).filter(|b| b.status == status);
-        let joins_before = before.is_some_and(|b| domain.contains(b.range.end().saturating_back(1)));
+        let joins_before = before.is_some_and(|b| {
+            domain.contains(b.range.end().saturating_back(1)) && domain.contains(range.start())
+        });
         let after = self.after(range).filter(|b| b.status == status);
-        let joins_after = after.is_some_and(|b| domain.contains(b.range.start()));
+        let joins_after = after.is_some_and(|b| {
+            domain.contains(b.range.start()) && domain.contains(range.end().saturating_back(1))
+        });
         self.set_in(range, status, if joins_before { None } else { Some(range.start()) });
         if joins_after {
             self.remove_start(range.end());
