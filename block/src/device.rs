@@ -1,13 +1,23 @@
 //! What the system knows about a device: size, sectors, model, serial number, who uses it.
 //!
-//! Owns the reading of sysfs and of the mount table. Must not know what a rescue is, nor open a device for writing.
+//! Owns the reading of sysfs. Must not know what a rescue is, nor open a device for writing.
 
-use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+
+mod usage;
+
+pub use usage::{Usage, disks_under, usage_of};
+
+/// How far up a disk's folders the USB device is looked for.
+const USB_DEPTH_MAX: usize = 16;
+/// Bytes before the serial number in a SCSI page 0x80.
+const VPD_HEADER_BYTES: usize = 4;
 
 /// What the system knows about an opened file or device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,20 +58,10 @@ impl DeviceInfo {
         let metadata = file.metadata()?;
         let kind = metadata.file_type();
         let mut info = DeviceInfo {
-            path: path.to_owned(),
             size: (kind.is_file() || end > 0).then_some(end),
-            logical_sector: 512,
-            physical_sector: 512,
             is_regular: kind.is_file(),
             is_block_device: kind.is_block_device(),
-            kernel_name: String::new(),
-            disk_name: String::new(),
-            rotational: None,
-            model: None,
-            serial: None,
-            wwid: None,
-            backing_file: None,
-            partition_start: None,
+            ..DeviceInfo::unknown(path)
         };
         if info.is_block_device {
             info.ask_sysfs(&sysfs_folder(metadata.rdev()));
@@ -74,6 +74,39 @@ impl DeviceInfo {
         let file = File::open(path).ok()?;
         let end = nix::unistd::lseek(&file, 0, nix::unistd::Whence::SeekEnd).ok()?;
         DeviceInfo::of(path, &file, end as u64).ok()
+    }
+
+    /// The same for a block device, from sysfs alone: opening a disk may spin it up, and a dying one may not answer.
+    fn of_unopened(path: &Path) -> Option<DeviceInfo> {
+        let metadata = fs::metadata(path).ok()?;
+        if !metadata.file_type().is_block_device() {
+            return None;
+        }
+        let folder = sysfs_folder(metadata.rdev());
+        let sectors: u64 = text_in(&folder.join("size"))?.parse().ok()?;
+        let size = sectors.checked_mul(512).filter(|size| *size > 0);
+        let mut info = DeviceInfo { size, is_block_device: true, ..DeviceInfo::unknown(path) };
+        info.ask_sysfs(&folder);
+        Some(info)
+    }
+
+    fn unknown(path: &Path) -> DeviceInfo {
+        DeviceInfo {
+            path: path.to_owned(),
+            size: None,
+            logical_sector: 512,
+            physical_sector: 512,
+            is_regular: false,
+            is_block_device: false,
+            kernel_name: String::new(),
+            disk_name: String::new(),
+            rotational: None,
+            model: None,
+            serial: None,
+            wwid: None,
+            backing_file: None,
+            partition_start: None,
+        }
     }
 
     fn ask_sysfs(&mut self, folder: &Path) {
@@ -90,9 +123,11 @@ impl DeviceInfo {
         self.physical_sector = physical.max(self.logical_sector);
         self.rotational = number("queue/rotational").map(|flag| flag != 0);
         self.model = first_of(&["device/model", "device/name"]);
-        self.serial = first_of(&["device/serial", "serial", "device/vpd_pg80"]);
+        self.serial = first_of(&["device/serial", "serial"])
+            .or_else(|| serial_in_page(&disk.join("device/vpd_pg80")))
+            .or_else(|| serial_of_usb(&disk.join("device")));
         self.wwid = first_of(&["wwid", "device/wwid"]);
-        self.backing_file = first_of(&["loop/backing_file"]).map(PathBuf::from);
+        self.backing_file = path_in(&disk.join("loop/backing_file"));
         // A loop device may show a part of its file, or of a disk.
         self.partition_start =
             first_of(&["loop/offset"]).and_then(|t| t.parse().ok()).filter(|start| *start > 0);
@@ -159,7 +194,9 @@ impl fmt::Display for Identity {
 
 /// Looks among all block devices for the one with this identity; tries `name` first.
 pub fn find(identity: &Identity, name: &Path) -> Option<PathBuf> {
-    let is_it = |path: &Path| DeviceInfo::at(path).and_then(|i| i.identity()).is_some_and(|i| i == *identity);
+    let is_it = |path: &Path| {
+        DeviceInfo::of_unopened(path).and_then(|info| info.identity()).is_some_and(|found| found == *identity)
+    };
     if is_it(name) {
         return Some(name.to_owned());
     }
@@ -173,184 +210,9 @@ pub fn find(identity: &Identity, name: &Path) -> Option<PathBuf> {
     names.into_iter().find(|path| is_it(path))
 }
 
-/// Why nobody should write to, or read from, a device just now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Usage {
-    /// It, or a partition of it, is mounted.
-    Mounted {
-        /// Which device.
-        device: String,
-        /// Where.
-        at: PathBuf,
-        /// Whether somebody may write to it there.
-        writable: bool,
-    },
-    /// It, or a partition of it, is swap space.
-    Swap {
-        /// Which device.
-        device: String,
-    },
-    /// Another device (RAID, LVM, encryption) is built on it.
-    Held {
-        /// Which device.
-        device: String,
-        /// By which.
-        by: String,
-    },
-}
-
-/// Finds who uses a block device or a partition of it.
-pub fn usage_of(path: &Path) -> Vec<Usage> {
-    let Ok(metadata) = fs::metadata(path) else { return Vec::new() };
-    if !metadata.file_type().is_block_device() {
-        return Vec::new();
-    }
-    let mut usages = Vec::new();
-    let numbers = with_partitions(metadata.rdev());
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    for line in mounts.lines() {
-        let fields: Vec<&str> = line.split(' ').collect();
-        let (Some(number), Some(at), Some(options)) = (fields.get(2), fields.get(4), fields.get(5)) else {
-            continue;
-        };
-        let by_number = numbers.iter().find(|(_, n)| n == number);
-        // Some file systems (btrfs) show a number of their own: go by the device's name.
-        let separator = fields.iter().position(|f| *f == "-").unwrap_or(fields.len());
-        let by_name = fields
-            .get(separator + 2)
-            .and_then(|source| fs::metadata(source).ok())
-            .filter(|m| m.file_type().is_block_device())
-            .and_then(|m| numbers.iter().find(|(_, n)| *n == number_text(m.rdev())));
-        if let Some((device, _)) = by_number.or(by_name) {
-            let read_only = |options: &str| options.split(',').any(|o| o == "ro");
-            let writable = !read_only(options) && !fields.get(separator + 3).is_some_and(|o| read_only(o));
-            usages.push(Usage::Mounted { device: device.clone(), at: unescaped(at), writable });
-        }
-    }
-    for line in fs::read_to_string("/proc/swaps").unwrap_or_default().lines().skip(1) {
-        let Some(metadata) = line.split_whitespace().next().and_then(|name| fs::metadata(name).ok()) else {
-            continue;
-        };
-        if let Some((device, _)) = numbers.iter().find(|(_, n)| *n == number_text(metadata.rdev())) {
-            usages.push(Usage::Swap { device: device.clone() });
-        }
-    }
-    for (device, number) in &numbers {
-        for holder in fs::read_dir(format!("/sys/dev/block/{number}/holders")).into_iter().flatten().flatten()
-        {
-            let by = holder.file_name().to_string_lossy().into_owned();
-            usages.push(Usage::Held { device: device.clone(), by });
-        }
-    }
-    // Loop devices are in nobody's list of holders.
-    for (by, backing) in loop_devices() {
-        let number = fs::metadata(backing).ok().filter(|m| m.file_type().is_block_device()).map(|m| m.rdev());
-        let device = numbers.iter().find(|(_, n)| number.is_some_and(|number| *n == number_text(number)));
-        usages.extend(device.map(|(device, _)| Usage::Held { device: device.clone(), by }));
-    }
-    usages
-}
-
-/// Names of the loop devices in use and what they show.
-fn loop_devices() -> Vec<(String, PathBuf)> {
-    let mut found: Vec<(String, PathBuf)> = fs::read_dir("/sys/block")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| {
-            let backing = text_in(&entry.path().join("loop/backing_file"))?;
-            Some((entry.file_name().to_string_lossy().into_owned(), backing.into()))
-        })
-        .collect();
-    found.sort();
-    found
-}
-
 /// Whether the system refuses to write to a block device.
 pub(crate) fn is_read_only(device: &fs::Metadata) -> bool {
     text_in(&sysfs_folder(device.rdev()).join("ro")).is_some_and(|flag| flag != "0")
-}
-
-/// Kernel names of the disks that a file or a device lies on, partitions resolved to their disks, loop devices and
-/// stacked devices to what is under them.
-pub fn disks_under(path: &Path) -> BTreeSet<String> {
-    let mut disks = BTreeSet::new();
-    if let Some(number) = device_under(path) {
-        collect_disks(&sysfs_folder(number), &mut disks, 0);
-    }
-    disks
-}
-
-/// Number of the block device that `path` is, or that its file system lies on.
-fn device_under(path: &Path) -> Option<u64> {
-    let metadata = fs::metadata(path).ok()?;
-    if metadata.file_type().is_block_device() {
-        return Some(metadata.rdev());
-    }
-    if nix::sys::stat::major(metadata.dev()) != 0 {
-        return Some(metadata.dev());
-    }
-    // Some file systems (btrfs) have a number of their own: go by the source of the mount.
-    let path = path.canonicalize().ok()?;
-    let table = fs::read_to_string("/proc/self/mountinfo").ok()?;
-    let mounts: Vec<(PathBuf, &str)> = table.lines().filter_map(mount_point_and_source).collect();
-    // The longest mount point above the file, and of several on one another the last.
-    let above = mounts.iter().filter(|(at, _)| path.starts_with(at));
-    let (_, source) = above.max_by_key(|(at, _)| at.components().count())?;
-    fs::metadata(source).ok().filter(|m| m.file_type().is_block_device()).map(|m| m.rdev())
-}
-
-/// Where a line of the mount table says that something is mounted, and what.
-fn mount_point_and_source(line: &str) -> Option<(PathBuf, &str)> {
-    let (place, system) = line.split_once(" - ")?;
-    Some((unescaped(place.split(' ').nth(4)?), system.split(' ').nth(1)?))
-}
-
-/// A path as it was before the mount table hid its spaces.
-fn unescaped(text: &str) -> PathBuf {
-    let text =
-        text.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\");
-    PathBuf::from(text)
-}
-
-/// How deep loop devices and stacked devices are followed.
-const STACK_DEPTH_MAX: u32 = 8;
-
-fn collect_disks(folder: &Path, disks: &mut BTreeSet<String>, depth: u32) {
-    let Ok(folder) = folder.canonicalize() else { return };
-    let folder = if folder.join("partition").exists() {
-        folder.parent().unwrap_or(&folder).to_owned()
-    } else {
-        folder
-    };
-    let Some(name) = folder.file_name() else { return };
-    if depth > STACK_DEPTH_MAX || !disks.insert(name.to_string_lossy().into_owned()) {
-        return;
-    }
-    if let Some(backing) = text_in(&folder.join("loop/backing_file"))
-        && let Some(number) = device_under(Path::new(&backing))
-    {
-        collect_disks(&sysfs_folder(number), disks, depth + 1);
-    }
-    for slave in fs::read_dir(folder.join("slaves")).into_iter().flatten().flatten() {
-        collect_disks(&slave.path(), disks, depth + 1);
-    }
-}
-
-/// Name and number of a device and of its partitions.
-fn with_partitions(number: u64) -> Vec<(String, String)> {
-    let folder = sysfs_folder(number);
-    let folder = folder.canonicalize().unwrap_or(folder);
-    let mut found =
-        vec![(folder.file_name().unwrap_or_default().to_string_lossy().into_owned(), number_text(number))];
-    for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-        if entry.path().join("partition").exists()
-            && let Some(number) = text_in(&entry.path().join("dev"))
-        {
-            found.push((entry.file_name().to_string_lossy().into_owned(), number));
-        }
-    }
-    found
 }
 
 fn number_text(number: u64) -> String {
@@ -362,8 +224,125 @@ fn sysfs_folder(number: u64) -> PathBuf {
 }
 
 fn text_in(path: &Path) -> Option<String> {
-    let bytes = fs::read(path).ok()?;
-    let text: String = String::from_utf8_lossy(&bytes).chars().filter(|c| !c.is_control()).collect();
+    text_of(&fs::read(path).ok()?)
+}
+
+fn text_of(bytes: &[u8]) -> Option<String> {
+    let text: String = String::from_utf8_lossy(bytes).chars().filter(|c| !c.is_control()).collect();
     let text = text.trim().to_owned();
     (!text.is_empty()).then_some(text)
+}
+
+/// The path that a file holds, without the line's end.
+fn path_in(path: &Path) -> Option<PathBuf> {
+    let mut bytes = fs::read(path).ok()?;
+    bytes.truncate(bytes.len() - usize::from(bytes.ends_with(b"\n")));
+    (!bytes.is_empty()).then(|| OsString::from_vec(bytes).into())
+}
+
+/// The serial number in a SCSI page 0x80, which begins with a header.
+fn serial_in_page(path: &Path) -> Option<String> {
+    text_of(fs::read(path).ok()?.get(VPD_HEADER_BYTES..)?)
+}
+
+/// The serial number of the USB device that a disk is plugged in through. Many bridges pass on none of the disk's own.
+fn serial_of_usb(device: &Path) -> Option<String> {
+    let folder = device.canonicalize().ok()?;
+    let usb = folder.ancestors().take(USB_DEPTH_MAX).find(|folder| folder.join("idVendor").exists())?;
+    text_in(&usb.join("serial"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A piece of sysfs: names of files and what they hold.
+    fn sysfs(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, bytes) in files {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+        folder
+    }
+
+    fn info(sysfs: &tempfile::TempDir, name: &str) -> DeviceInfo {
+        let mut info = DeviceInfo { is_block_device: true, ..DeviceInfo::unknown(Path::new("/dev/test")) };
+        info.ask_sysfs(&sysfs.path().join(name));
+        info
+    }
+
+    const DISK: &[(&str, &[u8])] = &[
+        ("sda/queue/logical_block_size", b"512\n"),
+        ("sda/queue/physical_block_size", b"4096\n"),
+        ("sda/queue/rotational", b"1\n"),
+        ("sda/device/model", b"WDC WD10EZEX-00B\n"),
+        ("sda/device/vpd_pg80", b"\0\x80\0\x14     WD-WCC3F0000001"),
+        ("sda/device/wwid", b"naa.50014ee2b0000001\n"),
+        ("sda/sda1/partition", b"1\n"),
+        ("sda/sda1/start", b"2048\n"),
+    ];
+
+    #[test]
+    fn a_disk_is_known_by_what_the_kernel_tells_of_it() {
+        let sysfs = sysfs(DISK);
+        let disk = info(&sysfs, "sda");
+        assert_eq!((disk.logical_sector, disk.physical_sector), (512, 4096));
+        assert!(disk.rotates());
+        assert_eq!(disk.kernel_name, "sda");
+        assert_eq!(disk.model.as_deref(), Some("WDC WD10EZEX-00B"));
+        assert_eq!(disk.serial.as_deref(), Some("WD-WCC3F0000001"));
+        assert_eq!(disk.wwid.as_deref(), Some("naa.50014ee2b0000001"));
+        assert_eq!(disk.partition_start, None);
+    }
+
+    #[test]
+    fn a_partition_is_known_by_its_disk_and_where_it_begins() {
+        let sysfs = sysfs(DISK);
+        let partition = info(&sysfs, "sda/sda1");
+        assert_eq!((&*partition.kernel_name, &*partition.disk_name), ("sda1", "sda"));
+        assert_eq!(partition.physical_sector, 4096);
+        assert_eq!(partition.serial.as_deref(), Some("WD-WCC3F0000001"));
+        assert_eq!(partition.partition_start, Some(1 << 20));
+        assert_ne!(partition.identity(), info(&sysfs, "sda").identity());
+    }
+
+    #[test]
+    fn a_disk_behind_a_bridge_is_known_by_the_serial_number_of_the_bridge() {
+        let sysfs = sysfs(&[
+            ("usb1/1-1/idVendor", b"0bc2\n"),
+            ("usb1/1-1/serial", b"NA8TPL0R\n"),
+            ("usb1/1-1/1-1:1.0/host6/6:0:0:0/model", b"Expansion\n"),
+        ]);
+        let scsi = sysfs.path().join("usb1/1-1/1-1:1.0/host6/6:0:0:0");
+        fs::create_dir_all(scsi.join("block/sdb")).unwrap();
+        std::os::unix::fs::symlink(&scsi, scsi.join("block/sdb/device")).unwrap();
+        let disk = info(&sysfs, "usb1/1-1/1-1:1.0/host6/6:0:0:0/block/sdb");
+        assert_eq!(disk.serial.as_deref(), Some("NA8TPL0R"));
+        let identity = disk.identity().unwrap();
+        assert_eq!(identity.to_string(), "model Expansion, serial NA8TPL0R");
+    }
+
+    #[test]
+    fn what_tells_nothing_has_no_identity() {
+        let sysfs =
+            sysfs(&[("zram0/queue/logical_block_size", b"4096\n"), ("zram0/queue/rotational", b"1\n")]);
+        let disk = info(&sysfs, "zram0");
+        assert_eq!(disk.identity(), None);
+        assert!(!disk.rotates());
+        assert_eq!(disk.physical_sector, 4096);
+    }
+
+    #[test]
+    fn nonsense_from_the_kernel_is_not_taken_for_a_sector_size() {
+        let sysfs = sysfs(&[
+            ("sdc/queue/logical_block_size", b"0\n"),
+            ("sdc/queue/physical_block_size", b"513\n"),
+            ("sdc/device/vpd_pg80", b"\0\x80"),
+        ]);
+        let disk = info(&sysfs, "sdc");
+        assert_eq!((disk.logical_sector, disk.physical_sector), (512, 512));
+        assert_eq!(disk.serial, None);
+    }
 }
