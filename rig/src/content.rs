@@ -19,10 +19,16 @@ impl Content {
 
     /// Writes the bytes from position `at` on into `buffer`.
     pub fn fill(self, at: u64, buffer: &mut [u8]) {
-        for (i, byte) in buffer.iter_mut().enumerate() {
-            let place = at + i as u64;
-            *byte = (mix(self.seed.wrapping_add(place / 8)) >> (place % 8 * 8)) as u8;
+        let lead = ((8 - at % 8) % 8).min(buffer.len() as u64) as usize;
+        let (head, rest) = buffer.split_at_mut(lead);
+        head.copy_from_slice(&self.word(at / 8)[(at % 8) as usize..][..lead]);
+        for (i, chunk) in rest.chunks_mut(8).enumerate() {
+            chunk.copy_from_slice(&self.word((at + lead as u64) / 8 + i as u64)[..chunk.len()]);
         }
+    }
+
+    fn word(self, number: u64) -> [u8; 8] {
+        mix(self.seed.wrapping_mul(0x9E6C_63D0_876A_3F6B).wrapping_add(number)).to_le_bytes()
     }
 
     /// Returns `length` bytes from position `at` on.
@@ -61,7 +67,7 @@ mod tests {
     fn a_byte_depends_on_its_place_and_not_on_how_it_is_asked_for() {
         let content = Content::new(7);
         let whole = content.bytes(0, 4096);
-        for (at, length) in [(0, 1), (1, 7), (9, 100), (511, 513), (4095, 1)] {
+        for (at, length) in [(0, 1), (1, 3), (1, 7), (3, 0), (9, 100), (511, 513), (4095, 1)] {
             assert_eq!(content.bytes(at as u64, length), whole[at..at + length]);
         }
         assert_ne!(Content::new(8).bytes(0, 512), whole[..512]);

@@ -125,6 +125,29 @@ fn a_device_that_is_too_small_is_full() {
 }
 
 #[test]
+fn a_device_with_large_sectors_takes_small_pieces_too() {
+    let tmpfs = Mount::tmpfs(2 << 20);
+    let image = tmpfs.file("image");
+    std::fs::write(&image, vec![0xEE; 1 << 20]).unwrap();
+    let options = LoopOptions { sector: 4096, writable: true, ..LoopOptions::default() };
+    let device = LoopDevice::with(&image, options);
+    let mut sink = open(device.path(), FileSinkOptions { direct: true, ..Default::default() });
+    sink.write_at(at(8192), &[1; 8192]).unwrap();
+    sink.write_at(at(12288 + 512), &[2; 512]).unwrap();
+    sink.write_at(at(100), &[3; 1]).unwrap();
+    sink.write_zeros(ByteRange::new(at(65536), 100)).unwrap();
+    sink.flush().unwrap();
+    drop(sink);
+    drop(device);
+    let mut expected = vec![0xEE; 1 << 20];
+    expected[8192..16384].fill(1);
+    expected[12800..13312].fill(2);
+    expected[100] = 3;
+    expected[65536..65636].fill(0);
+    assert!(std::fs::read(&image).unwrap() == expected);
+}
+
+#[test]
 fn a_sink_that_cannot_be_written_says_so_when_it_is_opened() {
     let tmpfs = Mount::tmpfs(1 << 20);
     std::fs::write(tmpfs.file("image"), [1; 4096]).unwrap();
