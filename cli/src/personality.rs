@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use block::Errno;
 
 pub mod arguments;
+pub mod ddrescue;
 pub mod ddrescuelog;
 pub mod mapfiles;
 pub mod number;
@@ -20,6 +21,7 @@ pub type Run = fn(Vec<OsString>) -> ExitCode;
 /// The tool that answers to `name`, the base name of the command.
 pub fn find(name: &OsStr) -> Option<Run> {
     match name.to_str()? {
+        "ddrescue" => Some(ddrescue::run),
         "ddrescuelog" => Some(ddrescuelog::run),
         _ => None,
     }

@@ -95,7 +95,7 @@ pub enum Pause {
 }
 
 /// Whether somebody asked to stop.
-pub type Interrupt = dyn Fn() -> bool;
+pub type Interrupt<'a> = dyn Fn() -> bool + 'a;
 
 /// How a rescue ended.
 #[derive(Debug)]
@@ -162,7 +162,7 @@ pub struct Surroundings<'a> {
     /// Who answers questions.
     pub operator: &'a mut dyn Operator,
     /// Whether to stop.
-    pub interrupt: &'a Interrupt,
+    pub interrupt: &'a Interrupt<'a>,
     /// Who keeps the map; `None`: nobody.
     pub keeper: Option<Keeper>,
     /// Makes the comments above the map; is told the last pass, or one of phase `Finished` at the end.
@@ -176,7 +176,7 @@ pub struct Rescue<'a> {
     clock: &'a dyn Clock,
     observer: &'a mut dyn Observer,
     operator: &'a mut dyn Operator,
-    interrupt: &'a Interrupt,
+    interrupt: &'a Interrupt<'a>,
     keeper: Option<Keeper>,
     heading: &'a dyn Fn(Option<Stage>) -> map::mapfile::Heading,
     options: RescueOptions,

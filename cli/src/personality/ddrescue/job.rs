@@ -2,7 +2,7 @@
 //!
 //! Owns the meaning of each argument and the complaints about wrong ones. Must not know files, nor what a rescue is.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use block::{Errno, Nanos};
@@ -152,9 +152,11 @@ impl Job {
     /// The job of a command line without options.
     pub fn new(words: &[OsString]) -> Job {
         let shown: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+        // It stands in a comment of the mapfile, which ends with the line.
+        let command_line = shown.join(" ").replace(char::is_control, " ");
         Job {
             argv0: words.first().cloned().unwrap_or_default(),
-            command_line: shown.join(" "),
+            command_line,
             verbosity: 0,
             operation: Operation::Rescue,
             prefixes: Prefixes::Decimal,
@@ -585,9 +587,4 @@ fn pause(option: &Given<Id>) -> Result<engine::Pause, Complaint> {
         return Err(complain(NumberError::IntervalValue));
     }
     Ok(engine::Pause::Shown(interval.nanos().nanoseconds() as f64 / 1e9))
-}
-
-/// The name of standard input among file names.
-pub fn is_stdin(name: &OsStr) -> bool {
-    name == "-"
 }

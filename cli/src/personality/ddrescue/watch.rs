@@ -1,0 +1,150 @@
+//! Who watches a rescue: the screen and the logs, each refreshed when it must be.
+//!
+//! Owns the moments of refreshing. Must not know what a refreshed screen looks like.
+
+use block::{Nanos, Offset};
+use engine::{Event, Observer, Report};
+use map::{Phase, Position, Status};
+
+use crate::personality::ddrescue::area::{Area, Place};
+use crate::personality::ddrescue::logs::{self, Logs};
+use crate::personality::ddrescue::screen::{Moment, Screen};
+use crate::personality::ddrescue::words;
+
+/// Refreshes screen and logs as the engine works.
+pub struct Watch {
+    area: Area,
+    screen: Screen,
+    logs: Logs,
+    message: String,
+    /// Start of the last read begun.
+    at: Offset,
+    shown: Option<u64>,
+    is_paused: bool,
+    /// Whether a pass began since the last refresh.
+    is_new_pass: bool,
+    /// Seconds, share rescued and position at the end.
+    ended: Option<(u64, String, Position)>,
+    /// Why the run stops early.
+    pub reasons: Vec<String>,
+}
+
+impl Watch {
+    /// Watches on this screen and in these logs.
+    pub fn new(verbosity: i32, screen: Screen, logs: Logs) -> Watch {
+        let area = Area::new(screen.height(), verbosity);
+        Watch {
+            area,
+            screen,
+            logs,
+            message: String::new(),
+            at: Offset::ZERO,
+            shown: None,
+            is_paused: false,
+            is_new_pass: false,
+            ended: None,
+            reasons: Vec::new(),
+        }
+    }
+
+    /// Makes room on the screen.
+    pub fn open(&mut self) {
+        self.area.open();
+    }
+
+    /// Says how the run ended, on the screen and in the logs.
+    pub fn close(mut self, now: Nanos, verbosity: i32, is_finished: bool) {
+        if is_finished {
+            self.area.close("Finished");
+        } else {
+            self.area.break_off(&self.reasons);
+        }
+        self.reasons.iter().for_each(|reason| self.logs.reason(reason));
+        if let Some((secs, rescued, position)) = self.ended {
+            self.logs.close(secs, &rescued, position, now, verbosity);
+        }
+    }
+
+    fn refresh(&mut self, report: &Report<'_>, place: Place, moment: Moment) {
+        if self.area.is_loud() {
+            let lines = self.screen.lines(report, self.at, moment);
+            let message = Some(self.message.as_str()).filter(|_| moment == Moment::Running);
+            self.area.show(place, &lines, message.filter(|message| !message.is_empty()));
+        }
+        self.shown = Some(report.rates.now());
+        let (book, rates) = (report.book, report.rates);
+        self.logs.refreshed(rates, self.at, book.bad_areas(), book.bytes(Status::BadSector));
+    }
+
+    /// A new pass leaves the last one's screen to be read, if there was one and something is left to do.
+    fn place_of_new_pass(&self, report: &Report<'_>) -> Place {
+        match self.shown {
+            Some(_) if !report.book.is_complete() => Place::Below,
+            _ => Place::Same,
+        }
+    }
+
+    fn pass_begins(&mut self, report: &Report<'_>) {
+        self.message = report.stage.map(words::stage).unwrap_or_default();
+        self.is_new_pass = true;
+        let secs = report.rates.run_secs();
+        self.logs.pass(secs, &logs::rescued(report.book), &self.message);
+    }
+}
+
+impl Observer for Watch {
+    fn on(&mut self, event: &Event<'_>, report: &Report<'_>) {
+        match event {
+            Event::PauseBegins => {
+                self.message = "Paused".to_owned();
+                self.refresh(report, self.place_of_new_pass(report), Moment::Running);
+                self.is_paused = true;
+            }
+            Event::PassBegins(_) => self.pass_begins(report),
+            Event::PassEnds => self.refresh(report, Place::Same, Moment::Running),
+            Event::Reading { range } => {
+                self.at = range.start();
+                let now = report.rates.now();
+                if std::mem::take(&mut self.is_paused) {
+                    self.shown = Some(now);
+                    self.is_new_pass = false;
+                } else if std::mem::take(&mut self.is_new_pass) {
+                    self.refresh(report, self.place_of_new_pass(report), Moment::Running);
+                } else if self.shown != Some(now) {
+                    self.refresh(report, Place::Same, Moment::Running);
+                    self.logs.second(report.rates.run_secs());
+                }
+            }
+            Event::Tried(tried) => {
+                if tried.copied == 0 && tried.failed > 0 {
+                    self.screen.forget();
+                } else {
+                    self.screen.keep(tried);
+                }
+                self.logs.tried(tried);
+            }
+            Event::LimitPassed(limit) => self.reasons.push(words::limit(*limit)),
+            Event::Interrupted => {
+                let text = "Interrupted by user".to_owned();
+                if !self.reasons.contains(&text) {
+                    self.reasons.push(text);
+                }
+            }
+            Event::Ended => {
+                let is_finished = report.position.phase == Phase::Finished;
+                let moment = if is_finished { Moment::Finished } else { Moment::Running };
+                let message = std::mem::take(&mut self.message);
+                self.refresh(report, Place::Same, moment);
+                self.message = message;
+                let rescued = logs::rescued(report.book);
+                self.ended = Some((report.rates.run_secs(), rescued, report.position));
+            }
+            Event::Marked { .. }
+            | Event::EndFound(_)
+            | Event::Waiting { .. }
+            | Event::Saved
+            | Event::DeviceLost { .. }
+            | Event::DeviceFound => {}
+        }
+    }
+}
