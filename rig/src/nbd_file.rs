@@ -49,8 +49,10 @@ impl NbdFile {
             .spawn()
             .unwrap_or_else(|e| panic!("cannot run nbdkit: {e}"));
         wait_until("nbdkit does not open its socket", || at("socket").exists());
-        let mount = tool("nbdfuse", "libnbd-bin")
-            .arg("--readonly")
+        tool("nbdfuse", "libnbd-bin");
+        // Unlike nbdkit it has no option to end with the test that started it.
+        let mount = tool("setpriv", "util-linux")
+            .args(["--pdeathsig", "TERM", "nbdfuse", "--readonly"])
             .arg(at("disk"))
             .arg(format!("nbd+unix:///?socket={}", at("socket").display()))
             .stderr(Stdio::null())
