@@ -43,28 +43,17 @@ impl LoopDevice {
 
     /// Sets up a device over `file`.
     pub fn with(file: &Path, options: LoopOptions) -> LoopDevice {
-        LoopDevice::attach(file, options, &["-f".as_ref()])
+        let path = run(set_up(options).args(["--find", "--show"]).arg(file));
+        LoopDevice { path: path.into(), file: file.to_owned(), detached: false }
     }
 
-    /// Sets up a device over `file` under the name `device`, which must be free.
+    /// Sets up a device over `file` under the name `device`. Waits while somebody else uses that name.
     pub fn at(device: &Path, file: &Path, options: LoopOptions) -> LoopDevice {
-        LoopDevice::attach(file, options, &[device.as_ref()])
-    }
-
-    fn attach(file: &Path, options: LoopOptions, place: &[&std::ffi::OsStr]) -> LoopDevice {
-        let mut command = losetup();
-        command.args(["--show", "--direct-io=on", "--sector-size", &options.sector.to_string()]);
-        command.args(["--offset", &options.start.to_string()]);
-        if let Some(size) = options.size {
-            command.args(["--sizelimit", &size.to_string()]);
-        }
-        if !options.writable {
-            command.arg("--read-only");
-        }
-        let shown = run(command.args(place).arg(file));
-        // Given a name, losetup shows nothing on some versions.
-        let path = if shown.is_empty() { PathBuf::from(place[0]) } else { PathBuf::from(shown) };
-        LoopDevice { path, file: file.to_owned(), detached: false }
+        let mut command = set_up(options);
+        command.arg(device).arg(file);
+        let what = format!("{command:?} does not succeed");
+        wait_until(&what, || command.output().is_ok_and(|output| output.status.success()));
+        LoopDevice { path: device.to_owned(), file: file.to_owned(), detached: false }
     }
 
     /// Its name, such as `/dev/loop0`.
@@ -109,6 +98,20 @@ impl Drop for LoopDevice {
             !self.is_attached()
         });
     }
+}
+
+/// The command that sets up a device, but for where and over what.
+fn set_up(options: LoopOptions) -> Command {
+    let mut command = losetup();
+    command.args(["--direct-io=on", "--sector-size", &options.sector.to_string()]);
+    command.args(["--offset", &options.start.to_string()]);
+    if let Some(size) = options.size {
+        command.args(["--sizelimit", &size.to_string()]);
+    }
+    if !options.writable {
+        command.arg("--read-only");
+    }
+    command
 }
 
 fn losetup() -> Command {
