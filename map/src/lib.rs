@@ -7,6 +7,7 @@ pub mod algebra;
 pub mod list;
 pub mod mapfile;
 pub mod masked;
+pub mod picture;
 pub mod rescue_map;
 pub mod status;
 pub mod summary;
