@@ -15,16 +15,16 @@ mod command;
 pub mod dialect;
 mod fill;
 mod generate;
-mod job;
-mod logs;
+pub(crate) mod job;
+pub(crate) mod logs;
 mod operator;
-mod screen;
-mod session;
-mod signals;
-mod start;
+pub(crate) mod screen;
+pub(crate) mod session;
+pub(crate) mod signals;
+pub(crate) mod start;
 mod subsectors;
-mod watch;
-mod words;
+pub(crate) mod watch;
+pub(crate) mod words;
 
 pub use dialect::DIALECT;
 
