@@ -2,10 +2,21 @@
 //!
 //! Owns one loop device. Must not know what its file does when it is read.
 
+use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::{run, tool, wait_until};
+
+/// Number of the request that exchanges the file of a loop device, from the kernel's `linux/loop.h`.
+const LOOP_CHANGE_FD: u64 = 0x4C06;
+
+nix::ioctl_write_int_bad!(
+    /// Makes a loop device show another open file.
+    loop_change_fd,
+    LOOP_CHANGE_FD
+);
 
 /// How a loop device is set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +84,19 @@ impl LoopDevice {
             self.detached = true;
             run(losetup().arg("-d").arg(&self.path));
         }
+    }
+
+    /// Makes the device show another file of the same size, under everybody who holds it open: what happens to a name
+    /// when a disk is pulled and another one plugged in. The device must not be writable.
+    pub fn replace(&mut self, file: &Path) {
+        let open =
+            |path: &Path| File::open(path).unwrap_or_else(|e| panic!("cannot open {}: {e}", path.display()));
+        let (device, new) = (open(&self.path), open(file));
+        // SAFETY: LOOP_CHANGE_FD takes two open descriptors, which `device` and `new` own for the length of the call,
+        // and touches no memory of ours. The kernel takes a reference of its own to the file.
+        let changed = unsafe { loop_change_fd(device.as_raw_fd(), new.as_raw_fd()) };
+        changed.unwrap_or_else(|e| panic!("{} cannot show {}: {e}", self.path.display(), file.display()));
+        self.file = file.to_owned();
     }
 
     /// Whether the device still shows its file.

@@ -198,20 +198,25 @@ fn enodev_from_a_device_under_a_loop_device_is_a_lost_device() {
 #[test]
 fn a_device_that_comes_back_under_another_name_is_found_by_identity() {
     let disk = failing_at(&[]);
+    let content = Content::new(2);
+    let stranger = FaultyFile::serve(FaultyFileOptions { size: SIZE, content, ..Default::default() });
     let mut first = LoopDevice::over(&disk.path());
     let mut source = open(&first);
     expect_good(&mut source, disk.content(), 0, 512);
-    let old = first.path().to_owned();
-    // Held open by the source, the old device stays, as a disk's name does while somebody holds it. A stranger of the same
-    // size stands beside it.
-    first.detach();
-    let stranger_disk = failing_at(&[]);
-    let _stranger = LoopDevice::over(&stranger_disk.path());
-    let second = LoopDevice::over(&disk.path());
-    assert_ne!(old, second.path());
+    // The disk goes, and another one of the same size takes its name.
+    first.replace(&stranger.path());
+    let mut second = LoopDevice::over(&disk.path());
+    let size = source.geometry().size;
     source.recover(Recovery::Rediscover).unwrap();
+    assert_eq!(source.info().path, second.path());
+    assert_eq!(source.geometry().size, size);
     expect_good(&mut source, disk.content(), 512, 512);
-    assert_eq!(stranger_disk.requests(), []);
+    assert_eq!(stranger.requests(), []);
+    // Once more, and this time it does not come back.
+    second.replace(&stranger.path());
+    let error = source.recover(Recovery::Rediscover).unwrap_err();
+    assert!(matches!(error, SourceError::NotFound { .. }), "{error:?}");
+    assert_eq!(stranger.requests(), []);
 }
 
 #[test]
@@ -250,23 +255,6 @@ fn one_path(disk: &FaultyFile, start: u64) -> std::path::PathBuf {
         })
         .map(|name| Path::new("/dev").join(name))
         .unwrap()
-}
-
-#[test]
-fn a_lost_device_that_is_not_there_is_said_to_be_missing() {
-    let disk = failing_at(&[]);
-    let mut device = LoopDevice::over(&disk.path());
-    let mut source = open(&device);
-    let name = device.path().to_owned();
-    // The device goes while the source holds a descriptor of something else with its name.
-    let info = source.info().clone();
-    assert!(info.identity().unwrap().to_string().contains(&format!("{SIZE} bytes")));
-    device.detach();
-    // The name stays with the old descriptor; the kernel tells no size for it once the last user is gone.
-    match source.recover(Recovery::Rediscover) {
-        Ok(()) => expect_good(&mut source, disk.content(), 0, 512),
-        Err(error) => assert!(matches!(&error, SourceError::NotFound { device, .. } if *device == name)),
-    }
 }
 
 #[test]
