@@ -11,6 +11,7 @@ use std::os::unix::ffi::OsStringExt;
 use block::{ByteRange, Offset, RangeSet};
 use diskwright::personality::arguments::{self, OptionSpec, Value};
 use diskwright::personality::number::{self, IntegerRule};
+use diskwright::personality::{ddrescue, ddrescuelog};
 use map::algebra::{self, Change, Compared, Logic};
 use map::list::{self, BitOrder};
 use map::mapfile::{self, Heading};
@@ -238,6 +239,9 @@ pub fn arguments(bytes: &[u8]) {
         }
         Err(error) => assert!(!error.to_string().is_empty()),
     }
+    // And with the tables that people meet.
+    let _ = arguments::parse(ddrescue::DIALECT.options, words.iter().cloned());
+    let _ = arguments::parse(ddrescuelog::DIALECT.options, words.iter().cloned());
 }
 
 /// Numbers with multipliers, and intervals of time.
