@@ -1,0 +1,154 @@
+//! What must not happen: writing to the wrong place, reading what somebody changes.
+//!
+//! Owns the refusals before a rescue begins. Must not know what a rescue does afterwards.
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use block::device::{self, DeviceInfo, Usage};
+use thiserror::Error;
+
+/// Why a rescue is refused, and what to do.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum Refusal {
+    /// Both names lead to the same thing.
+    #[error("{}: this is the source itself; name another destination", .0.display())]
+    SameAsSource(PathBuf),
+    /// The destination is a device in use.
+    #[error("{}: this destination is in use ({usage}); unmount or release it first, or name another one", path.display())]
+    InUse {
+        /// The destination.
+        path: PathBuf,
+        /// By whom.
+        usage: String,
+    },
+    /// Destination and source share a disk.
+    #[error(
+        "{}: this destination lies on {disk}, the disk that is to be rescued; writing there destroys what is left: \
+         name a destination on another disk",
+        path.display()
+    )]
+    OnSourceDisk {
+        /// The destination.
+        path: PathBuf,
+        /// The shared disk.
+        disk: String,
+    },
+    /// The destination is a device, and nobody said that it may be overwritten.
+    #[error("{}: this destination is a device; all on it will be lost: give --force if that is meant", .0.display())]
+    Device(PathBuf),
+    /// The destination exists and no map says what of it is good.
+    #[error(
+        "{}: it exists, and there is no map {} to say what of it is already rescued; name the right map, \
+         remove the file, or give --force to write over it",
+        path.display(), map.display()
+    )]
+    NoMap {
+        /// The destination.
+        path: PathBuf,
+        /// The map that would be used.
+        map: PathBuf,
+    },
+    /// The source is being written to.
+    #[error(
+        "{}: this source is in use ({usage}) and changes while it is read; unmount it, mount it read-only, or give \
+         --allow-mounted",
+        path.display()
+    )]
+    SourceInUse {
+        /// The source.
+        path: PathBuf,
+        /// By whom.
+        usage: String,
+    },
+    /// The map is that of another disk.
+    #[error(
+        "{}: this map was made from another source ({then}), and this one is {now}; name the right map or the right \
+         source, or give --force if you are sure",
+        map.display()
+    )]
+    OtherSource {
+        /// The map.
+        map: PathBuf,
+        /// What it was made from.
+        then: String,
+        /// What the source is.
+        now: String,
+    },
+    /// The image is shorter than the map says.
+    #[error(
+        "{}: it is {size} bytes long, but the map {} says that data up to {needed} is rescued in it; the image was \
+         cut or replaced: name the right one, or start again without the map",
+        path.display(), map.display()
+    )]
+    ImageTooShort {
+        /// The destination.
+        path: PathBuf,
+        /// The map.
+        map: PathBuf,
+        /// Its size in bytes.
+        size: u64,
+        /// Size that it must have, in bytes.
+        needed: u64,
+    },
+}
+
+/// Refuses a source that somebody writes to.
+pub fn check_source(source: &Path) -> Result<(), Refusal> {
+    let writers = device::usage_of(source).into_iter().find(|u| matches!(u, Usage::Mounted { writable: true, .. } | Usage::Swap { .. }));
+    writers.map_or(Ok(()), |usage| Err(Refusal::SourceInUse { path: source.to_owned(), usage: words(&usage) }))
+}
+
+/// Refuses a destination that would destroy something. `forced`: the user said that it may be overwritten.
+pub fn check_destination(source: &DeviceInfo, destination: &Path, overwrite: Overwrite) -> Result<(), Refusal> {
+    let path = || destination.to_owned();
+    let here = fs::metadata(destination).ok();
+    let there = fs::metadata(&source.path).ok();
+    if let (Some(here), Some(there)) = (&here, &there) {
+        let both_devices = here.file_type().is_block_device() && there.file_type().is_block_device();
+        let is_same = (here.dev(), here.ino()) == (there.dev(), there.ino()) || (both_devices && here.rdev() == there.rdev());
+        if is_same {
+            return Err(Refusal::SameAsSource(path()));
+        }
+    }
+    if source.is_block_device {
+        let disk = source.disk_name.clone();
+        // For a file that is not there yet, its folder tells the disk.
+        let folder = destination.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let place = if here.is_some() { destination } else { folder };
+        if device::disks_under(place).contains(&disk) {
+            return Err(Refusal::OnSourceDisk { path: path(), disk });
+        }
+    }
+    let Some(here) = here else { return Ok(()) };
+    if here.file_type().is_block_device()
+        && let Some(usage) = device::usage_of(destination).first()
+    {
+        return Err(Refusal::InUse { path: path(), usage: words(usage) });
+    }
+    if !here.file_type().is_file() && overwrite == Overwrite::Never {
+        return Err(Refusal::Device(path()));
+    }
+    Ok(())
+}
+
+/// Whether the user said that something may be overwritten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overwrite {
+    /// No.
+    Never,
+    /// Yes (`--force`).
+    Forced,
+}
+
+fn words(usage: &Usage) -> String {
+    match usage {
+        Usage::Mounted { device, at, writable } => {
+            let how = if *writable { "mounted for writing" } else { "mounted" };
+            format!("{device} is {how} at {}", at.display())
+        }
+        Usage::Swap { device } => format!("{device} is swap space"),
+        Usage::Held { device, by } => format!("{device} is part of {by}"),
+    }
+}

@@ -1,0 +1,98 @@
+//! The options of `diskwright rescue`: GNU's long names with GNU's meanings, and some of our own.
+//!
+//! Owns the joined table. Must not know what an option leads to.
+//!
+//! Not a clap table: GNU's numbers depend on options to their left (`s` counts sectors of the last `--sector-size`), and
+//! names may be abbreviated. One table for both names of the rescue keeps one meaning for each option.
+
+use std::sync::LazyLock;
+
+use crate::personality::arguments::{Dialect, OptionSpec, Value};
+use crate::personality::ddrescue::dialect::{DIALECT as GNU, Id};
+
+/// What an option is called inside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// One of ddrescue's.
+    Gnu(Id),
+    /// One of ours.
+    Own(Own),
+}
+
+/// Our own options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each one is explained in the table below")]
+pub enum Own {
+    Json,
+    Plain,
+    Buffered,
+    AllowMounted,
+    WaitForDevice,
+}
+
+const fn own(id: Own, longs: &'static [&'static str], value: Value, help: &'static str) -> OptionSpec<Word> {
+    OptionSpec { id: Word::Own(id), short: None, longs, value, help }
+}
+
+const OWN: &[OptionSpec<Word>] = &[
+    own(Own::Json, &["json"], Value::None, "write JSON Lines to standard output, and nothing else there"),
+    own(Own::Plain, &["plain"], Value::None, "plain progress lines even on a terminal"),
+    own(Own::Buffered, &["buffered"], Value::None, "read devices through the page cache, which widens damage"),
+    own(Own::AllowMounted, &["allow-mounted"], Value::None, "read a source that is mounted for writing"),
+    own(
+        Own::WaitForDevice,
+        &["wait-for-device"],
+        Value::Required("interval"),
+        "how long to look for a device that is gone [1m]",
+    ),
+];
+
+/// Other trades of ddrescue, and what makes no sense here.
+const LEFT_OUT: &[Id] = &[
+    Id::FillMode,
+    Id::GenerateMode,
+    Id::CommandMode,
+    Id::IgnoreWriteErrors,
+    Id::SameFile,
+    Id::Ask,
+    Id::Verbose,
+    Id::DataPreview,
+];
+
+/// Everything that `diskwright rescue` understands.
+pub static DIALECT: LazyLock<Dialect<Word>> = LazyLock::new(|| {
+    let taken = GNU.options.iter().filter(|spec| !LEFT_OUT.contains(&spec.id));
+    let lifted = taken.map(|spec| OptionSpec {
+        id: Word::Gnu(spec.id),
+        short: spec.short,
+        longs: spec.longs,
+        value: spec.value,
+        help: help_of(spec),
+    });
+    let options: Vec<OptionSpec<Word>> = lifted.chain(OWN.iter().copied()).collect();
+    Dialect {
+        purpose: "Reads everything that can be read from SOURCE, a failing disk or an image of one, into\n\
+                  DESTINATION: good parts first, damage last, resumable at any moment. MAP keeps what is\n\
+                  known about each byte; without it the map is DESTINATION.map. DESTINATION may be\n\
+                  discard: to read without keeping anything.",
+        usage: "[options] SOURCE DESTINATION [MAP]",
+        options: options.leak(),
+        notes: "Devices are read past the page cache, in their own sectors. Numbers may be decimal,\n\
+                hexadecimal (0x) or octal (0), with k, Ki, M, Mi ... behind them; s counts sectors.\n\
+                \n\
+                Exit status: 0 everything is rescued; 1 finished, but data is missing; 2 wrong use;\n\
+                3 stopped by a limit or a lost device, resumable; 4 the destination, the map or the\n\
+                system failed; 5 a map that cannot be understood. A signal ends it by that signal.",
+    }
+});
+
+/// Where our default is another one than ddrescue's, the help must say ours.
+fn help_of(spec: &OptionSpec<Id>) -> &'static str {
+    match spec.id {
+        Id::SectorSize => "size of a sector of the source [the device's physical sector]",
+        Id::DirectIn => "read past the page cache [as devices are read anyway]",
+        Id::Force => "write over a device, an image without map, or with the map of another source",
+        Id::Quiet => "print nothing but errors",
+        _ => spec.help,
+    }
+}

@@ -1,0 +1,111 @@
+//! What to tell at the end: what was rescued, what is missing, what to run next.
+//!
+//! Owns these sentences. Must not know how the numbers came about.
+
+use std::ffi::OsString;
+
+use engine::{Book, Ending, Trouble};
+use map::Status;
+
+use super::tracker::{PageHabit, Tracker};
+use crate::personality::number::{Prefixes, size};
+
+/// How a rescue ended, for whoever ran it.
+pub struct Summary<'a> {
+    /// Map and sums.
+    pub book: &'a Book,
+    /// How it ended.
+    pub ending: &'a Ending,
+    /// What was seen on the way.
+    pub tracker: &'a Tracker,
+    /// The words of the command, its own name included.
+    pub command: &'a [OsString],
+    /// Whether bad sectors were read again in this run.
+    pub retried: bool,
+    /// Whether some phase was left out by an option.
+    pub is_partial: bool,
+    /// Whether devices were read through the page cache.
+    pub is_buffered: bool,
+    /// Whether a map says where to go on.
+    pub has_map: bool,
+    /// Unit of numbers.
+    pub prefixes: Prefixes,
+}
+
+impl Summary<'_> {
+    /// The sentences, one a line.
+    pub fn lines(&self) -> Vec<String> {
+        let book = self.book;
+        let bytes = |count: u64| format!("{}B", size(count, self.prefixes));
+        let total = book.domain_bytes();
+        let rescued = book.bytes(Status::Finished);
+        let percent = if total == 0 { 100.0 } else { rescued as f64 * 100.0 / total as f64 };
+        // 99.9999 % is not all.
+        let percent = if rescued < total { percent.min(99.9999) } else { percent };
+        let mut lines = vec![format!("Rescued {} of {} ({percent:.4}%).", bytes(rescued), bytes(total))];
+        if rescued < total {
+            lines.push(format!(
+                "Missing: {} bad in {} areas, {} not yet trimmed, {} not yet scraped, {} not yet tried.",
+                bytes(book.bytes(Status::BadSector)),
+                book.bad_areas(),
+                bytes(book.bytes(Status::NonTrimmed)),
+                bytes(book.bytes(Status::NonScraped)),
+                bytes(book.bytes(Status::NonTried)),
+            ));
+        }
+        if self.is_buffered && self.tracker.fails_by_page == PageHabit::Pages {
+            lines.push(
+                "Every failure covered whole pages of 4096 bytes: the page cache may have widened the damage. \
+                 Run again without --buffered, or with --idirect, and --retrim to get the sectors in between."
+                    .into(),
+            );
+        }
+        lines.extend(self.next());
+        lines
+    }
+
+    fn next(&self) -> Option<String> {
+        let again = self.command_line(&[]);
+        let book = self.book;
+        Some(match self.ending {
+            Ending::Failed(Trouble::Source(_)) => format!("Reconnect the drive, then go on with: {again}"),
+            Ending::Failed(Trouble::Sink(_)) => format!(
+                "Nothing that the map calls rescued is lost. Make room or mend the destination, then go on with: {again}"
+            ),
+            Ending::Failed(_) => return None,
+            Ending::Interrupted if self.has_map => format!("Stopped. Go on with: {again}"),
+            Ending::Limits(_) if self.has_map => format!("A limit stopped it. Go on with: {again}"),
+            Ending::Interrupted | Ending::Limits(_) => "Without a map this cannot be resumed.".into(),
+            Ending::Finished if book.is_complete() => "Nothing is missing.".into(),
+            Ending::Finished if !self.has_map => return None,
+            Ending::Finished if self.is_partial => format!(
+                "Some phases were left out. To read what they leave, run the same without those options: {again}"
+            ),
+            Ending::Finished if self.retried => format!(
+                "To try again from scratch what failed, in case the drive is in a better mood: {}",
+                self.command_line(&["--retrim", "--try-again"])
+            ),
+            Ending::Finished => {
+                format!("To try every bad sector three more times: {}", self.command_line(&["--retry-passes=3"]))
+            }
+        })
+    }
+
+    /// The command as it was given, with more options, as one can paste it.
+    fn command_line(&self, more: &[&str]) -> String {
+        let quoted = |word: &OsString| {
+            let word = word.to_string_lossy();
+            let is_plain = !word.is_empty()
+                && word.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c));
+            if is_plain { word.into_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+        };
+        let mut words: Vec<String> = self.command.iter().map(quoted).collect();
+        let at = words.len().min(2);
+        for option in more.iter().rev() {
+            let name = option.split('=').next().unwrap_or(option);
+            words.retain(|word| word.split('=').next() != Some(name));
+            words.insert(at.min(words.len()), (*option).to_owned());
+        }
+        words.join(" ")
+    }
+}

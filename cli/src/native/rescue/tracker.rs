@@ -1,0 +1,169 @@
+//! What a rescue is doing just now, in plain words and numbers.
+//!
+//! Owns the digest of events that all of the native displays share. Must not know how it is shown.
+
+use block::Nanos;
+use engine::{Event, Limit, Report, Stage};
+use map::{Phase, Status};
+
+/// Digest of a running rescue.
+#[derive(Clone, Debug, Default)]
+pub struct Tracker {
+    /// The running pass.
+    pub stage: Option<Stage>,
+    /// What keeps the rescue from reading on, if anything does.
+    pub trouble: Trouble,
+    /// How long the last read took.
+    pub last_read: Nanos,
+    /// Longest read in this run.
+    pub longest_read: Nanos,
+    /// Bytes rescued in this run.
+    pub rescued_now: u64,
+    /// Failed reads in this run.
+    pub failed_reads: u64,
+    /// Whether every failed read so far covered whole pages of 4096 bytes, and there were some.
+    pub fails_by_page: PageHabit,
+    /// Reads that failed at once, in a row: what a dead device does.
+    pub limits: Vec<Limit>,
+    /// Highest rate seen over a second before the first failed read, in bytes per second.
+    pub healthy_rate: u64,
+    /// Seconds in a row during which the rate stayed far below that although nothing failed.
+    pub sluggish_secs: u64,
+    last_second: u64,
+    errors_at_second: u64,
+}
+
+/// Whether damage looks as if the system's pages widened it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PageHabit {
+    /// Nothing failed yet.
+    #[default]
+    Unknown,
+    /// Each failure covered whole pages.
+    Pages,
+    /// Some did not.
+    Sectors,
+}
+
+/// What keeps a rescue from reading on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trouble {
+    /// Nothing.
+    #[default]
+    None,
+    /// A read is not answered.
+    Waiting {
+        /// Where.
+        at: u64,
+        /// For how long.
+        since: Nanos,
+    },
+    /// The device is gone.
+    Lost,
+    /// A pause that was asked for.
+    Pause,
+    /// Stopping, as asked for.
+    Stopping,
+}
+
+impl Tracker {
+    /// Takes note of an event.
+    pub fn on(&mut self, event: &Event<'_>, report: &Report<'_>) {
+        self.stage = report.stage;
+        match event {
+            Event::Tried(tried) => {
+                self.trouble = Trouble::None;
+                self.last_read = tried.took;
+                self.longest_read = self.longest_read.max(tried.took);
+                self.rescued_now += tried.copied;
+                if tried.failed > 0 {
+                    self.failed_reads += 1;
+                    let start = tried.range.start().bytes() + tried.copied;
+                    let is_page = start.is_multiple_of(4096) && tried.failed.is_multiple_of(4096);
+                    self.fails_by_page = match (self.fails_by_page, is_page) {
+                        (PageHabit::Unknown | PageHabit::Pages, true) => PageHabit::Pages,
+                        _ => PageHabit::Sectors,
+                    };
+                }
+                self.watch_rate(report);
+            }
+            Event::Waiting { range, since } => {
+                self.trouble = Trouble::Waiting { at: range.start().bytes(), since: *since };
+            }
+            Event::DeviceLost { .. } => self.trouble = Trouble::Lost,
+            Event::DeviceFound => self.trouble = Trouble::None,
+            Event::PauseBegins => self.trouble = Trouble::Pause,
+            Event::Interrupted => self.trouble = Trouble::Stopping,
+            Event::LimitPassed(limit) => self.limits.push(*limit),
+            _ => {}
+        }
+    }
+
+    /// Many drives stay slow after an error until they are closed and opened again.
+    fn watch_rate(&mut self, report: &Report<'_>) {
+        let second = report.rates.now();
+        if second == self.last_second {
+            return;
+        }
+        self.last_second = second;
+        let rate = report.rates.current();
+        let has_new_errors = self.failed_reads != self.errors_at_second;
+        self.errors_at_second = self.failed_reads;
+        if self.failed_reads == 0 {
+            self.healthy_rate = self.healthy_rate.max(rate);
+        }
+        let is_sluggish = self.failed_reads > 0 && !has_new_errors && rate < self.healthy_rate / 8;
+        self.sluggish_secs = if is_sluggish { self.sluggish_secs + 1 } else { 0 };
+    }
+}
+
+/// What a pass does and why, in a few words.
+pub fn words_for(stage: Option<Stage>) -> String {
+    let Some(stage) = stage else { return "getting ready".into() };
+    match (stage.phase, stage.pass) {
+        (Phase::Copying, 1) => "reading what nobody has tried yet, and jumping away from damage: easy parts first".into(),
+        (Phase::Copying, 2) => "coming back from the other side to what was jumped over".into(),
+        (Phase::Copying, 3) => "reading on from the end of good areas until something fails".into(),
+        (Phase::Copying, 4) => "reading back from the start of good areas until something fails".into(),
+        (Phase::Copying, _) => "reading everything that is left untried, without jumping".into(),
+        (Phase::Trimming, _) => "finding the edges of failed areas, sector by sector".into(),
+        (Phase::Scraping, _) => "reading the inside of failed areas, sector by sector".into(),
+        (Phase::Retrying, _) => format!("trying every bad sector again, round {}", stage.round),
+        (Phase::Filling, _) => "writing over chosen areas".into(),
+        (Phase::Generating, _) => "guessing a map".into(),
+        (Phase::Finished, _) => "done".into(),
+    }
+}
+
+/// The field's name of a pass: `copying 1/5`, `trimming` …
+pub fn name_of(stage: Option<Stage>) -> String {
+    match stage {
+        None => "starting".into(),
+        Some(stage) if stage.phase == Phase::Copying => format!("copying {}/5", stage.pass),
+        Some(stage) if stage.phase == Phase::Retrying => format!("retrying {}", stage.round),
+        Some(stage) => stage.phase.name().into(),
+    }
+}
+
+/// Bytes that this run will still try, if it is not to retry for ever.
+pub fn left_to_try(report: &Report<'_>, retries: bool) -> u64 {
+    let book = report.book;
+    let bad = if retries { book.bytes(Status::BadSector) } else { 0 };
+    book.bytes(Status::NonTried) + book.bytes(Status::NonTrimmed) + book.bytes(Status::NonScraped) + bad
+}
+
+/// Remaining time as a range in seconds, from the fastest and the slowest of the last seconds. Bytes that already
+/// failed once are taken to be a hundred times slower, as they are on most drives.
+pub fn remaining_range(report: &Report<'_>) -> Option<(u64, Option<u64>)> {
+    let (slowest, fastest) = report.rates.sample_bounds()?;
+    let untried = report.book.bytes(Status::NonTried);
+    let failed = report.book.bytes(Status::NonTrimmed) + report.book.bytes(Status::NonScraped);
+    if fastest == 0 {
+        return None;
+    }
+    let is_copying = report.stage.is_some_and(|stage| stage.phase == Phase::Copying);
+    let weight = if is_copying { 100 } else { 1 };
+    let least = (untried + failed).div_ceil(fastest);
+    let most = (slowest > 0).then(|| (untried + failed * weight).div_ceil(slowest));
+    Some((least, most))
+}
