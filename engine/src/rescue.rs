@@ -677,6 +677,9 @@ impl<'a> Rescue<'a> {
     // Saving and ending.
 
     fn save(&mut self, occasion: Occasion) -> Result<(), Stop> {
+        if self.keeper.is_some() {
+            self.writer.cover_zeros()?;
+        }
         loop {
             let heading = (self.heading)(self.stage_for_heading());
             let Some(keeper) = self.keeper.as_mut() else { return Ok(()) };

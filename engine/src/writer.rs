@@ -73,6 +73,12 @@ impl<'a> Writer<'a> {
         self.sink.flush()
     }
 
+    /// Makes zeros that were left out readable, before a map calls them rescued.
+    pub(crate) fn cover_zeros(&mut self) -> Result<(), SinkError> {
+        let end = std::mem::take(&mut self.zeros_end);
+        if end == Offset::ZERO { Ok(()) } else { self.sink.extend(end.bytes()) }
+    }
+
     fn write_request(&mut self, at: Offset, data: &[u8]) -> Result<(), SinkError> {
         let place = self.place_of(at);
         if self.options.sparse && zero::is_zero(data) {

@@ -8,18 +8,18 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use block::sink::SinkAction;
 use block::sink::ForgetfulSink;
+use block::sink::SinkAction;
 use block::source::MemorySource;
 use block::{
-    Abilities, BlockSink, BlockSource, ByteRange, Clock, Errno, Geometry, Nanos, Offset, Patience, RangeSet, ReadReply,
-    Recovery, SinkError, SourceError, VirtualClock,
+    Abilities, BlockSink, BlockSource, ByteRange, Clock, Errno, Geometry, Nanos, Offset, Patience, RangeSet,
+    ReadReply, Recovery, SinkError, SourceError, VirtualClock,
 };
 use engine::rescue::Surroundings;
 use engine::strategy::{Classic, ClassicOptions};
 use engine::{
-    Book, Ending, Event, Keeper, KeeperOptions, MapStore, MemoryStore, Observer, Report, Rescue, RescueOptions,
-    Unattended,
+    Book, Ending, Event, Keeper, KeeperOptions, MapStore, MemoryStore, Observer, Report, Rescue,
+    RescueOptions, Unattended, WriteOptions,
 };
 use map::mapfile::Heading;
 use map::{Mapfile, RescueMap, Status};
@@ -39,7 +39,10 @@ impl Power {
 struct PoweredSink(ForgetfulSink, Power);
 
 impl PoweredSink {
-    fn step<T>(&mut self, act: impl FnOnce(&mut ForgetfulSink) -> Result<T, SinkError>) -> Result<T, SinkError> {
+    fn step<T>(
+        &mut self,
+        act: impl FnOnce(&mut ForgetfulSink) -> Result<T, SinkError>,
+    ) -> Result<T, SinkError> {
         if self.1.take() {
             return act(&mut self.0);
         }
@@ -104,7 +107,12 @@ impl BlockSource for SlowSource<'_> {
     fn abilities(&self) -> Abilities {
         self.0.abilities()
     }
-    fn read_at(&mut self, at: Offset, buffer: &mut [u8], patience: Patience) -> Result<ReadReply, SourceError> {
+    fn read_at(
+        &mut self,
+        at: Offset,
+        buffer: &mut [u8],
+        patience: Patience,
+    ) -> Result<ReadReply, SourceError> {
         self.1.sleep(Nanos::from_secs(1));
         self.0.read_at(at, buffer, patience)
     }
@@ -132,12 +140,18 @@ struct World {
     store: MemoryStore,
     save_secs: u64,
     cluster: u64,
+    sparse: bool,
 }
 
 impl World {
     fn random(dice: &mut ChaCha8Rng) -> World {
         let sectors = dice.random_range(8..200u64);
-        let bytes = (0..sectors * 512).map(|_| dice.random_range(1..=255u8)).collect();
+        let mut bytes: Vec<u8> = (0..sectors * 512).map(|_| dice.random_range(1..=255u8)).collect();
+        for _ in 0..dice.random_range(0..3) {
+            let from = dice.random_range(0..bytes.len());
+            let to = bytes.len().min(from + dice.random_range(0..20_000));
+            bytes[from..to].fill(0);
+        }
         let areas = dice.random_range(0..5);
         let damage = (0..areas)
             .map(|_| {
@@ -152,6 +166,7 @@ impl World {
             store: MemoryStore::new(),
             save_secs: dice.random_range(0..12),
             cluster: 512 * dice.random_range(1..9u64),
+            sparse: dice.random(),
         }
     }
 
@@ -160,7 +175,8 @@ impl World {
     fn run(&self, steps: u64) -> (Ending, u64, usize) {
         let power = Power(Arc::new(AtomicU64::new(steps)));
         let clock = VirtualClock::new(Nanos::from_secs(1_000_000));
-        let mut source = SlowSource(MemorySource::new(self.bytes.clone()).with_damage(self.damage.clone()), &clock);
+        let mut source =
+            SlowSource(MemorySource::new(self.bytes.clone()).with_damage(self.damage.clone()), &clock);
         let mut sink = PoweredSink(self.sink.clone(), power.clone());
         let whole = ByteRange::new(Offset::ZERO, self.bytes.len() as u64);
         let mapfile = self.mapfile();
@@ -192,7 +208,11 @@ impl World {
                 keeper: Some(keeper),
                 heading: &|_| Heading::default(),
             },
-            RescueOptions { watch: false, ..RescueOptions::default() },
+            RescueOptions {
+                watch: false,
+                write: WriteOptions { sparse: self.sparse, ..WriteOptions::default() },
+                ..RescueOptions::default()
+            },
             book,
             mapfile.position,
         );
@@ -203,7 +223,8 @@ impl World {
 
     fn mapfile(&self) -> Mapfile {
         let text = self.store.text().unwrap_or_default();
-        Mapfile::parse(&text).unwrap_or_else(|e| panic!("a torn map: {e}\n{}", String::from_utf8_lossy(&text)))
+        Mapfile::parse(&text)
+            .unwrap_or_else(|e| panic!("a torn map: {e}\n{}", String::from_utf8_lossy(&text)))
     }
 
     /// Every byte that the map calls rescued is the source's in the image.
@@ -228,7 +249,8 @@ fn no_crash_makes_the_map_lie_and_every_run_resumes() {
         *seed_now.borrow_mut() = seed;
         let mut dice = ChaCha8Rng::seed_from_u64(seed);
         let world = World::random(&mut dice);
-        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| crash_and_resume(&world, &mut dice)));
+        let result =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| crash_and_resume(&world, &mut dice)));
         if let Err(panic) = result {
             eprintln!("seed {seed} (run it alone by changing the loop's range)");
             std::panic::resume_unwind(panic);
