@@ -17,11 +17,13 @@ use block::{BlockSink, Clock, Errno, Nanos, Offset, SourceError, WallClock};
 use engine::rescue::Surroundings;
 use engine::strategy::Classic;
 use engine::{
-    Ending, Event, FileStore, Keeper, KeeperOptions, Marking, Observer, Report, Rescue, RescueOptions, Stage, Strategy,
+    Ending, Event, FileStore, Keeper, KeeperOptions, Marking, Observer, Report, Rescue, RescueOptions, Stage,
+    Strategy,
 };
 use map::{Mapfile, Status};
 use serde_json::json;
 
+use crate::personality::arguments::{self, Given};
 use crate::personality::ddrescue::job::{self, Job, Wish};
 use crate::personality::ddrescue::logs::Logs;
 use crate::personality::ddrescue::screen::Screen;
@@ -29,7 +31,6 @@ use crate::personality::ddrescue::start::{self, Files, Start};
 use crate::personality::ddrescue::watch::Watch;
 use crate::personality::ddrescue::words::{self, Headings};
 use crate::personality::ddrescue::{dialect::Id, session};
-use crate::personality::arguments::{self, Given};
 use crate::personality::number;
 
 pub mod checks;
@@ -94,7 +95,8 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
 
 fn parse(words: Vec<OsString>) -> Result<Option<Wanted>, Failure> {
     let usage = |text: String| Failure::usage(format!("{text}\nTry 'diskwright rescue --help'."));
-    let line = arguments::parse(DIALECT.options, words.iter().skip(2).cloned()).map_err(|e| usage(e.to_string()))?;
+    let line =
+        arguments::parse(DIALECT.options, words.iter().skip(2).cloned()).map_err(|e| usage(e.to_string()))?;
     let mut gnu: Vec<Given<Id>> = Vec::new();
     let (mut access, mut allow_mounted, mut patience, mut display) = (None, false, PATIENCE, None);
     for Given { id, name, value } in line.options {
@@ -157,7 +159,18 @@ fn parse(words: Vec<OsString>) -> Result<Option<Wanted>, Failure> {
         None if std::io::stderr().is_terminal() => Display::Live,
         None => Display::Plain,
     };
-    Ok(Some(Wanted { job, source, destination, map, map_is_named, access, allow_mounted, patience, display, words }))
+    Ok(Some(Wanted {
+        job,
+        source,
+        destination,
+        map,
+        map_is_named,
+        access,
+        allow_mounted,
+        patience,
+        display,
+        words,
+    }))
 }
 
 fn print(text: &str) {
@@ -208,7 +221,8 @@ fn rescue(wanted: Wanted) -> Result<ExitCode, Failure> {
     let is_partial = job.no_trim || job.no_scrape || job.passes != [true; 5];
     let is_buffered = info.is_block_device && !is_direct;
 
-    let signals = Signals::listen().map_err(|e| Failure::system(format!("cannot listen for signals: {e}")))?;
+    let signals =
+        Signals::listen().map_err(|e| Failure::system(format!("cannot listen for signals: {e}")))?;
     let identity = identity_comment(&info);
     let heading = |stage: Option<Stage>| {
         let message = stage.map(words::stage);
@@ -221,7 +235,8 @@ fn rescue(wanted: Wanted) -> Result<ExitCode, Failure> {
         Keeper::new(Box::new(FileStore::new(path)), options, clock.now().whole_secs())
     });
     let mut source = session::source_of(begin.source, begin.test_map);
-    let mut person = Person::new(wanted.map.as_deref().unwrap_or(Path::new("diskwright.map")), wanted.patience);
+    let mut person =
+        Person::new(wanted.map.as_deref().unwrap_or(Path::new("diskwright.map")), wanted.patience);
     let mut displays = Displays::new(&wanted, &info, signals.status_wanted.clone(), logs, clock.now());
     let surroundings = Surroundings {
         source: &mut *source,
@@ -266,9 +281,9 @@ fn code_of(ending: &Ending, is_complete: bool) -> u8 {
         Ending::Finished => failure::MISSING,
         Ending::Limits(_) | Ending::Interrupted => failure::STOPPED,
         Ending::Failed(T::Source(SourceError::Refused { .. })) => failure::SYSTEM,
-        Ending::Failed(T::Source(_) | T::NoMoreData { .. } | T::InconsistentData { .. } | T::NoGoodSectorYet) => {
-            failure::STOPPED
-        }
+        Ending::Failed(
+            T::Source(_) | T::NoMoreData { .. } | T::InconsistentData { .. } | T::NoGoodSectorYet,
+        ) => failure::STOPPED,
         Ending::Failed(T::Sink(_) | T::Map(_)) => failure::SYSTEM,
         Ending::Failed(T::EndBelowMap { .. }) => failure::BAD_INPUT,
     }
@@ -350,7 +365,8 @@ fn check_belonging(
     }
     let Destination::File(path) = &wanted.destination else { return Ok(()) };
     let last = mapfile.map.previous_with(Status::Finished, Offset::MAX);
-    let needed = last.and_then(|block| block.range.end().shifted(wanted.job.shift())).map_or(0, Offset::bytes);
+    let needed =
+        last.and_then(|block| block.range.end().shifted(wanted.job.shift())).map_or(0, Offset::bytes);
     let metadata = std::fs::metadata(path);
     let size = match &metadata {
         Ok(metadata) if !metadata.is_file() => return Ok(()),
@@ -477,7 +493,10 @@ impl Wanted {
             eprintln!("diskwright rescue: {trouble}");
         }
         if let Some(path) = &person.emergency {
-            eprintln!("The map was saved in {} instead: copy it to its place before you go on.", path.display());
+            eprintln!(
+                "The map was saved in {} instead: copy it to its place before you go on.",
+                path.display()
+            );
         }
         if self.display != Display::Quiet {
             summary.lines().iter().for_each(|line| eprintln!("{line}"));
@@ -494,10 +513,17 @@ struct Displays {
 }
 
 impl Displays {
-    fn new(wanted: &Wanted, info: &DeviceInfo, status_wanted: Arc<AtomicBool>, logs: Logs, now: Nanos) -> Displays {
+    fn new(
+        wanted: &Wanted,
+        info: &DeviceInfo,
+        status_wanted: Arc<AtomicBool>,
+        logs: Logs,
+        now: Nanos,
+    ) -> Displays {
         let prefixes = wanted.job.prefixes;
         let plain = |habit| Box::new(plain::Plain::new(prefixes, status_wanted.clone(), habit));
-        let identity = [info.model.clone(), info.serial.clone()].into_iter().flatten().collect::<Vec<_>>().join(" ");
+        let identity =
+            [info.model.clone(), info.serial.clone()].into_iter().flatten().collect::<Vec<_>>().join(" ");
         let name = wanted.source.display();
         let titles = live::Titles {
             source: if identity.is_empty() { name.to_string() } else { format!("{name} ({identity})") },

@@ -96,18 +96,26 @@ pub enum Refusal {
 
 /// Refuses a source that somebody writes to.
 pub fn check_source(source: &Path) -> Result<(), Refusal> {
-    let writers = device::usage_of(source).into_iter().find(|u| matches!(u, Usage::Mounted { writable: true, .. } | Usage::Swap { .. }));
-    writers.map_or(Ok(()), |usage| Err(Refusal::SourceInUse { path: source.to_owned(), usage: words(&usage) }))
+    let writers = device::usage_of(source)
+        .into_iter()
+        .find(|u| matches!(u, Usage::Mounted { writable: true, .. } | Usage::Swap { .. }));
+    writers
+        .map_or(Ok(()), |usage| Err(Refusal::SourceInUse { path: source.to_owned(), usage: words(&usage) }))
 }
 
 /// Refuses a destination that would destroy something. `forced`: the user said that it may be overwritten.
-pub fn check_destination(source: &DeviceInfo, destination: &Path, overwrite: Overwrite) -> Result<(), Refusal> {
+pub fn check_destination(
+    source: &DeviceInfo,
+    destination: &Path,
+    overwrite: Overwrite,
+) -> Result<(), Refusal> {
     let path = || destination.to_owned();
     let here = fs::metadata(destination).ok();
     let there = fs::metadata(&source.path).ok();
     if let (Some(here), Some(there)) = (&here, &there) {
         let both_devices = here.file_type().is_block_device() && there.file_type().is_block_device();
-        let is_same = (here.dev(), here.ino()) == (there.dev(), there.ino()) || (both_devices && here.rdev() == there.rdev());
+        let is_same = (here.dev(), here.ino()) == (there.dev(), there.ino())
+            || (both_devices && here.rdev() == there.rdev());
         if is_same {
             return Err(Refusal::SameAsSource(path()));
         }

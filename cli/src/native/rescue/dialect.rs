@@ -37,7 +37,12 @@ const fn own(id: Own, longs: &'static [&'static str], value: Value, help: &'stat
 const OWN: &[OptionSpec<Word>] = &[
     own(Own::Json, &["json"], Value::None, "write JSON Lines to standard output, and nothing else there"),
     own(Own::Plain, &["plain"], Value::None, "plain progress lines even on a terminal"),
-    own(Own::Buffered, &["buffered"], Value::None, "read devices through the page cache, which widens damage"),
+    own(
+        Own::Buffered,
+        &["buffered"],
+        Value::None,
+        "read devices through the page cache, which widens damage",
+    ),
     own(Own::AllowMounted, &["allow-mounted"], Value::None, "read a source that is mounted for writing"),
     own(
         Own::WaitForDevice,

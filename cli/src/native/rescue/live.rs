@@ -71,7 +71,13 @@ impl Live {
             leave();
             hook(panic);
         }));
-        Some(Live { terminal, tracker: Tracker::default(), titles, drawn_at: None, clock: block::WallClock::new() })
+        Some(Live {
+            terminal,
+            tracker: Tracker::default(),
+            titles,
+            drawn_at: None,
+            clock: block::WallClock::new(),
+        })
     }
 
     fn draw(&mut self, report: &Report<'_>) {
@@ -91,7 +97,8 @@ impl Observer for Live {
         self.tracker.on(event, report);
         let now = block::Clock::now(&self.clock).nanoseconds();
         let is_due = self.drawn_at.is_none_or(|at| now >= at + DRAW_INTERVAL_NANOS);
-        let is_news = !matches!(event, Event::Tried(_) | Event::Reading { .. } | Event::Marked { .. } | Event::Saved);
+        let is_news =
+            !matches!(event, Event::Tried(_) | Event::Reading { .. } | Event::Marked { .. } | Event::Saved);
         if is_due || (is_news && !matches!(event, Event::PassEnds | Event::Waiting { .. })) {
             self.drawn_at = Some(now);
             self.draw(report);
@@ -137,7 +144,8 @@ fn paint(area: Rect, buffer: &mut Buffer, report: &Report<'_>) {
         let (symbol, colour) = share.map_or((" ", Color::DarkGray), look);
         let cell = &mut buffer[(area.x + x as u16, area.y + y as u16)];
         cell.set_symbol(if here == Some(index) { "@" } else { symbol });
-        let style = if here == Some(index) { Style::new().fg(Color::White).bold() } else { Style::new().fg(colour) };
+        let style =
+            if here == Some(index) { Style::new().fg(Color::White).bold() } else { Style::new().fg(colour) };
         cell.set_style(style);
     }
 }
@@ -217,7 +225,9 @@ fn sentences(tracker: &Tracker, report: &Report<'_>) -> Vec<Line<'static>> {
             "The read at {at} has not been answered for {} s: the drive is busy with itself. The map is saved.",
             since.whole_secs()
         ),
-        Trouble::Lost => "The device is gone. The map is saved. Reconnect it: it is found again by itself.".into(),
+        Trouble::Lost => {
+            "The device is gone. The map is saved. Reconnect it: it is found again by itself.".into()
+        }
         Trouble::Pause => "Pausing, as asked for.".into(),
         Trouble::Stopping => "Stopping: the map is being saved. Ctrl-C again leaves at once.".into(),
     };
@@ -264,7 +274,9 @@ mod tests {
         let mut buffer = Buffer::empty(area);
         render(area, &mut buffer, &Tracker::default(), &titles, &report);
         let shown: Vec<String> = (0..area.height)
-            .map(|y| (0..area.width).map(|x| buffer[(x, y)].symbol()).collect::<String>().trim_end().to_owned())
+            .map(|y| {
+                (0..area.width).map(|x| buffer[(x, y)].symbol()).collect::<String>().trim_end().to_owned()
+            })
             .collect();
         insta::assert_snapshot!(shown.join("\n"));
     }

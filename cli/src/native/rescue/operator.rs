@@ -52,7 +52,12 @@ impl Person {
         let mut rescued = name.to_owned();
         rescued.push(".emergency");
         let home = std::env::var_os("HOME").map(PathBuf::from);
-        let folders = [self.map.parent().map(Path::to_owned), Some(PathBuf::from(".")), home, Some(std::env::temp_dir())];
+        let folders = [
+            self.map.parent().map(Path::to_owned),
+            Some(PathBuf::from(".")),
+            home,
+            Some(std::env::temp_dir()),
+        ];
         for folder in folders.into_iter().flatten() {
             let path = folder.join(&rescued);
             if write(&mut FileStore::new(&path)).is_ok() {

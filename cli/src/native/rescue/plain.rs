@@ -60,7 +60,8 @@ impl Observer for Plain {
         if self.habit == Habit::Asked {
             return;
         }
-        let is_trouble_new = std::mem::discriminant(&self.tracker.trouble) != std::mem::discriminant(&self.trouble_told);
+        let is_trouble_new =
+            std::mem::discriminant(&self.tracker.trouble) != std::mem::discriminant(&self.trouble_told);
         self.trouble_told = self.tracker.trouble;
         let now = report.rates.run_secs();
         let is_due = self.written_at.is_some_and(|at| now >= at + INTERVAL_SECS);

@@ -86,7 +86,10 @@ impl Summary<'_> {
                 self.command_line(&["--retrim", "--try-again"])
             ),
             Ending::Finished => {
-                format!("To try every bad sector three more times: {}", self.command_line(&["--retry-passes=3"]))
+                format!(
+                    "To try every bad sector three more times: {}",
+                    self.command_line(&["--retry-passes=3"])
+                )
             }
         })
     }

@@ -121,7 +121,9 @@ impl Tracker {
 pub fn words_for(stage: Option<Stage>) -> String {
     let Some(stage) = stage else { return "getting ready".into() };
     match (stage.phase, stage.pass) {
-        (Phase::Copying, 1) => "reading what nobody has tried yet, and jumping away from damage: easy parts first".into(),
+        (Phase::Copying, 1) => {
+            "reading what nobody has tried yet, and jumping away from damage: easy parts first".into()
+        }
         (Phase::Copying, 2) => "coming back from the other side to what was jumped over".into(),
         (Phase::Copying, 3) => "reading on from the end of good areas until something fails".into(),
         (Phase::Copying, 4) => "reading back from the start of good areas until something fails".into(),
