@@ -2,4 +2,5 @@
 //!
 //! Owns all that reads arguments, prints, and exits. Must not know how bytes are read or maps are kept.
 
+pub mod native;
 pub mod personality;

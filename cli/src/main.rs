@@ -4,13 +4,11 @@ use std::env;
 use std::path::Path;
 use std::process::ExitCode;
 
-use diskwright::personality;
+use diskwright::{native, personality};
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = env::args_os().collect();
     let name = arguments.first().and_then(|name| Path::new(name).file_name());
-    match name.and_then(personality::find) {
-        Some(run) => run(arguments),
-        None => ExitCode::FAILURE,
-    }
+    let run = name.and_then(personality::find).unwrap_or(native::run);
+    run(arguments)
 }

@@ -191,20 +191,41 @@ pub enum Compared {
 
 /// Whether two maps say the same about the domain, however their blocks are split.
 pub fn agree(left: &RescueMap, right: &RescueMap, domain: &RangeSet, compared: Compared) -> bool {
-    match compared {
-        Compared::Statuses => {
-            let common = cropped(domain, left);
-            common == cropped(domain, right) && joined_pieces(left, &common).eq(joined_pieces(right, &common))
-        }
-        Compared::Finished => {
-            finished_of(left).intersection(domain) == finished_of(right).intersection(domain)
+    first_difference(left, right, domain, compared).is_none()
+}
+
+/// The first byte in the domain about which two maps do not say the same. A map that has no block there says nothing.
+pub fn first_difference(
+    left: &RescueMap,
+    right: &RescueMap,
+    domain: &RangeSet,
+    compared: Compared,
+) -> Option<Offset> {
+    let (mut left, mut right) = (runs(left, domain, compared), runs(right, domain, compared));
+    loop {
+        match (left.next(), right.next()) {
+            (None, None) => return None,
+            (Some(only), None) | (None, Some(only)) => return Some(only.range.start()),
+            (Some(a), Some(b)) if a == b => {}
+            (Some(a), Some(b)) if a.range.start() != b.range.start() => {
+                return Some(a.range.start().min(b.range.start()));
+            }
+            (Some(a), Some(b)) if a.status != b.status => return Some(a.range.start()),
+            (Some(a), Some(b)) => return Some(a.range.end().min(b.range.end())),
         }
     }
 }
 
-/// The pieces inside the domain, touching ones of equal status as one.
-fn joined_pieces<'a>(map: &'a RescueMap, domain: &'a RangeSet) -> impl Iterator<Item = Piece> + 'a {
-    let mut inside = pieces(map, domain).filter(|piece| piece.side == Side::Inside).peekable();
+/// What is compared of a map: pieces inside the domain, touching ones of equal status as one.
+fn runs<'a>(
+    map: &'a RescueMap,
+    domain: &'a RangeSet,
+    compared: Compared,
+) -> impl Iterator<Item = Piece> + 'a {
+    let is_compared = move |piece: &Piece| {
+        piece.side == Side::Inside && (compared == Compared::Statuses || piece.status == Status::Finished)
+    };
+    let mut inside = pieces(map, domain).filter(is_compared).peekable();
     std::iter::from_fn(move || {
         let mut piece = inside.next()?;
         while let Some(next) =
@@ -298,6 +319,8 @@ mod tests {
             let changed = change(&map, &domain, &Change::invert());
             let touched = cropped(&domain, &map).bytes() > 0;
             prop_assert_eq!(agree(&map, &changed, &domain, Compared::Statuses), !touched);
+            let first = flags.iter().zip(&model).position(|(inside, _)| *inside).map(|at| Offset::new(at as u64));
+            prop_assert_eq!(first_difference(&map, &changed, &domain, Compared::Finished), first);
         }
 
         #[test]

@@ -156,12 +156,15 @@ fn parse_long<K: Copy + PartialEq>(
     Ok(Given { id: spec.id, name: format!("--{name}"), value })
 }
 
+/// Makes an error from the option as typed.
+type Refusal = fn(String) -> ParseError;
+
 /// Finds the option that `typed` names or abbreviates. A full name wins over longer ones; otherwise everything that
 /// begins like `typed` must be one option.
 fn find_long<K: Copy + PartialEq>(
     table: &'static [OptionSpec<K>],
     typed: &[u8],
-) -> Result<(&'static str, &'static OptionSpec<K>), fn(String) -> ParseError> {
+) -> Result<(&'static str, &'static OptionSpec<K>), Refusal> {
     let names = || table.iter().flat_map(|spec| spec.longs.iter().map(move |name| (*name, spec)));
     if let Some(exact) = names().find(|(name, _)| name.as_bytes() == typed) {
         return Ok(exact);

@@ -1,0 +1,114 @@
+//! Diskwright's own commands.
+//!
+//! Owns the list of commands, their exit statuses, and how their failures are told. Must not know what a command does.
+//! A command is one file in `native/` and one line in [`Action`].
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use ::map::MapfileError;
+use block::Errno;
+use clap::{Parser, Subcommand};
+use thiserror::Error;
+
+pub mod map;
+pub mod rescue;
+
+/// Rescue data from failing disks.
+#[derive(Debug, Parser)]
+#[command(name = "diskwright", version, about, long_about = None)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: Action,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Action {
+    /// Look at maps of rescues, combine them, and turn them into lists of sectors and back
+    #[command(subcommand)]
+    Map(map::MapCommand),
+    /// Read everything that can be read from a failing disk: good parts first, resumable at any moment
+    #[command(disable_help_flag = true)]
+    Rescue {
+        /// See 'diskwright rescue --help'
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<OsString>,
+    },
+}
+
+/// Runs a command with its whole command line.
+pub fn run(arguments: Vec<OsString>) -> ExitCode {
+    let result = match Cli::parse_from(arguments.iter()).action {
+        // Its options come from ddrescue's table: see `rescue::dialect`.
+        Action::Rescue { .. } => return rescue::run(arguments),
+        Action::Map(command) => map::run(command, &arguments),
+    };
+    match result {
+        Ok(status) => ExitCode::from(status),
+        Err(failure) => {
+            anstream::eprintln!("diskwright: {}", failure.told());
+            ExitCode::from(failure.status())
+        }
+    }
+}
+
+/// Why a command cannot do what it should.
+#[derive(Debug, Error)]
+pub enum Failure {
+    /// The command line makes no sense in a way that only shows later. Exit status 2.
+    #[error("{0}")]
+    Usage(String),
+    /// The system refuses something. Exit status 4.
+    #[error("{}: cannot {action}", path.display())]
+    System {
+        /// What was being done, as in "cannot read it".
+        action: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        errno: Errno,
+    },
+    /// A map cannot be understood. Exit status 5.
+    #[error("{}: not a map that can be used", path.display())]
+    BadMap {
+        /// Its name.
+        path: PathBuf,
+        /// What is wrong, and where.
+        #[source]
+        error: MapfileError,
+    },
+    /// Other input cannot be understood. Exit status 5.
+    #[error("{}: {text}", path.display())]
+    BadInput {
+        /// Its name.
+        path: PathBuf,
+        /// What is wrong, where, and what to do.
+        text: String,
+    },
+}
+
+impl Failure {
+    /// The exit status that goes with it.
+    pub fn status(&self) -> u8 {
+        match self {
+            Failure::Usage(_) => 2,
+            Failure::System { .. } => 4,
+            Failure::BadMap { .. } | Failure::BadInput { .. } => 5,
+        }
+    }
+
+    /// The failure and its causes in one line.
+    fn told(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text.push_str(&format!(": {error}"));
+            cause = error.source();
+        }
+        text
+    }
+}

@@ -1,0 +1,140 @@
+//! Maps and other results going in and out.
+//!
+//! Owns the name `-`, replacing a file in one step, and the heading of written maps. Must not know what they are for.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use block::{Clock, Errno, WallClock};
+use map::mapfile::{self, Heading};
+use map::{Loose, Mapfile, Status};
+
+use crate::native::Failure;
+use crate::personality::number::timestamp;
+
+/// What a shell shows for a program that ended because nobody reads its output any more.
+const BROKEN_PIPE_STATUS: u8 = 141;
+
+/// How the blocks of a map must lie.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Blocks {
+    /// In order, each where the one before ends.
+    Touching,
+    /// In any order, with gaps of this status.
+    Anyhow {
+        /// Status of the gaps.
+        gaps: Status,
+    },
+}
+
+/// Reads the map called `path`.
+pub(super) fn read(path: &Path, blocks: Blocks) -> Result<Mapfile, Failure> {
+    let text = bytes_of(path)?;
+    let parsed = match blocks {
+        Blocks::Touching => Mapfile::parse(&text),
+        Blocks::Anyhow { gaps } => Mapfile::parse_loose(&text, Loose { gaps }),
+    };
+    parsed.map_err(|error| Failure::BadMap { path: path.to_owned(), error })
+}
+
+/// Reads all of a file, or of standard input.
+pub(super) fn bytes_of(path: &Path) -> Result<Vec<u8>, Failure> {
+    if path != Path::new("-") {
+        return fs::read(path).map_err(|error| failed("read it", path, &error));
+    }
+    let mut text = Vec::new();
+    match io::stdin().lock().read_to_end(&mut text) {
+        Ok(_) => Ok(text),
+        Err(error) => Err(failed("read standard input", path, &error)),
+    }
+}
+
+/// What stands above a map that comes from another one: who made it, and what its own makers noted.
+pub(super) fn heading(file: &Mapfile, arguments: &[OsString]) -> Heading {
+    const REPLACED: [&str; 4] = ["Mapfile.", "Command line:", "Start time:", "Current time:"];
+    let command: Vec<_> = arguments.iter().map(|word| word.to_string_lossy()).collect();
+    let mut comments = vec![
+        format!("Mapfile. Created by Diskwright {}", env!("CARGO_PKG_VERSION")),
+        format!("Command line: {}", command.join(" ").replace(['\n', '\r'], " ")),
+        format!("Start time:   {}", timestamp(WallClock::new().now())),
+    ];
+    let is_note = |comment: &&String| {
+        !comment.starts_with("current_pos") && !REPLACED.iter().any(|start| comment.starts_with(start))
+    };
+    comments.extend(file.comments.iter().filter(is_note).cloned());
+    Heading { comments }
+}
+
+/// Where a result goes.
+#[derive(Clone, Debug)]
+pub(super) enum Output {
+    /// Standard output.
+    Stdout,
+    /// A file, which is either the old one or the new one, whole, at any time.
+    File(PathBuf),
+}
+
+impl From<Option<PathBuf>> for Output {
+    fn from(path: Option<PathBuf>) -> Output {
+        path.filter(|path| path != Path::new("-")).map_or(Output::Stdout, Output::File)
+    }
+}
+
+impl Output {
+    /// Writes a map.
+    pub(super) fn write_map(self, heading: &Heading, file: &Mapfile) -> Result<u8, Failure> {
+        file.map.check();
+        let mut map = file.map.clone();
+        map.merge();
+        self.stream(|out| mapfile::write(out, heading, &file.position, &map))
+    }
+
+    /// Writes bytes.
+    pub(super) fn write(self, bytes: &[u8]) -> Result<u8, Failure> {
+        self.stream(|out| out.write_all(bytes))
+    }
+
+    /// Lets `write` write.
+    pub(super) fn stream(self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<u8, Failure> {
+        match self {
+            Output::Stdout => {
+                let mut out = io::stdout().lock();
+                match write(&mut out).and_then(|()| out.flush()) {
+                    Ok(()) => Ok(0),
+                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(BROKEN_PIPE_STATUS),
+                    Err(error) => Err(failed("write to standard output", Path::new("-"), &error)),
+                }
+            }
+            Output::File(path) => {
+                replace(&path, write).map_err(|error| failed("write it", &path, &error))?;
+                Ok(0)
+            }
+        }
+    }
+}
+
+/// Writes beside the file, then moves into its place.
+fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    // A device or pipe is written as it is: nothing can take its place.
+    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return write(&mut File::options().write(true).open(path)?);
+    }
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let beside = path.with_file_name(name);
+    let written = File::create(&beside).and_then(|mut file| {
+        write(&mut file)?;
+        file.sync_all()
+    });
+    let moved = written.and_then(|()| fs::rename(&beside, path));
+    if moved.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    moved
+}
+
+fn failed(action: &'static str, path: &Path, error: &io::Error) -> Failure {
+    Failure::System { action, path: path.to_owned(), errno: Errno::of(error) }
+}
