@@ -14,6 +14,7 @@ pub mod limits;
 pub mod operator;
 pub mod rates;
 pub mod rescue;
+mod saver;
 pub mod strategy;
 pub mod writer;
 

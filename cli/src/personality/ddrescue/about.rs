@@ -42,7 +42,8 @@ enum Names {
     WithSizes,
 }
 
-fn put(text: &str) {
+/// Prints at once.
+pub fn put(text: &str) {
     let mut out = io::stdout().lock();
     // A closed pipe must not end a rescue.
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
@@ -132,28 +133,22 @@ impl Outlook<'_> {
         let job = self.job;
         let mut text = String::new();
         if job.verbosity >= 1 {
-            let start = self.book.domain().span().unwrap_or_default().start();
-            let out_start = start.shifted(job.shift()).unwrap_or_default();
-            let sector = u64::from(job.sector);
             let skip = match self.skip_initial {
-                0 => "Skipping disabled".to_owned(),
-                bytes => format!("Initial skip size: {} sectors", bytes / sector),
+                0 => "       Skipping disabled".to_owned(),
+                bytes => format!("       Initial skip size: {} sectors", bytes / u64::from(job.sector)),
             };
-            let _ = write!(
-                text,
-                "    Starting positions: infile = {}B,  outfile = {}B\n    \
-                 Copy block size: {:3} sectors       {skip}\nSector size: {}Bytes\n",
-                self.bytes(start.bytes()),
-                self.bytes(out_start.bytes()),
-                job.cluster / sector,
-                self.bytes(sector)
-            );
+            text.push_str(&places_with(job, self.book.domain(), &skip));
         }
         if job.verbosity >= 2 {
             self.push_limits(&mut text);
             self.push_switches(&mut text);
         }
         text
+    }
+
+    /// The lines that tell where a run begins and in what units it works.
+    pub fn places(job: &Job, domain: &RangeSet) -> String {
+        places_with(job, domain, "")
     }
 
     fn push_limits(&self, text: &mut String) {
@@ -270,6 +265,21 @@ pub fn domain_line(domain: &RangeSet, end: Offset) -> String {
         shown(span.start()),
         shown(span.end()),
         shown(end)
+    )
+}
+
+fn places_with(job: &Job, domain: &RangeSet, skip: &str) -> String {
+    let start = domain.span().unwrap_or_default().start();
+    let out_start = start.shifted(job.shift()).unwrap_or_default();
+    let sector = u64::from(job.sector);
+    let size = |bytes| number::size(bytes, job.prefixes);
+    format!(
+        "    Starting positions: infile = {}B,  outfile = {}B\n    \
+         Copy block size: {:3} sectors{skip}\nSector size: {}Bytes\n",
+        size(start.bytes()),
+        size(out_start.bytes()),
+        job.cluster / sector,
+        size(sector)
     )
 }
 

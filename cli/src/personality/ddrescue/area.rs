@@ -21,6 +21,15 @@ pub enum Place {
     Below,
 }
 
+/// What comes between the lines and the last message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gap {
+    /// Nothing.
+    None,
+    /// An empty line.
+    Line,
+}
+
 impl Area {
     /// Makes an area of `height` lines; shows nothing at all if `verbosity` is below 0.
     pub fn new(height: usize, verbosity: i32) -> Area {
@@ -52,8 +61,9 @@ impl Area {
     }
 
     /// Ends the area with a last message.
-    pub fn close(&mut self, message: &str) {
-        let text = format!("\r\n{}\n", self.padded(message));
+    pub fn close(&mut self, message: &str, gap: Gap) {
+        let gap = if gap == Gap::Line { "\n" } else { "" };
+        let text = format!("\r{gap}{}\n", self.padded(message));
         self.put(&text);
     }
 

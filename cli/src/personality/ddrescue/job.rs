@@ -111,8 +111,10 @@ pub struct Job {
     pub pause_on_pass: u64,
     pub reset_slow: bool,
     pub same_file: bool,
-    /// Letters of the options given that mean something to a rescue only.
+    /// Whether options were given that mean nothing when filling or generating.
     pub has_rescue_options: bool,
+    /// Whether options were given that mean nothing when generating.
+    pub has_writing_options: bool,
 }
 
 /// How many bad areas are too many.
@@ -215,6 +217,7 @@ impl Job {
             reset_slow: false,
             same_file: false,
             has_rescue_options: false,
+            has_writing_options: false,
         }
     }
 
@@ -259,6 +262,7 @@ fn refuse<T>(job: &Job, result: Result<T, Complaint>) -> Result<T, Refusal> {
 
 fn take(job: &mut Job, option: &Given<Id>) -> Result<(), Complaint> {
     job.has_rescue_options |= is_for_rescue(option.id);
+    job.has_writing_options |= matches!(option.id, Id::DirectOut | Id::IgnoreWriteErrors | Id::Synchronous);
     match option.id {
         Id::Help | Id::Version | Id::ClusterSize => {}
         Id::MinReadRate => job.min_read_rate = Some(position(job, option)?),
@@ -359,6 +363,8 @@ fn is_for_rescue(id: Id) -> bool {
             | Id::CompareBeforeWrite
             | Id::ExtendOutfile
             | Id::MaxReadErrors
+            | Id::MaxReadRate
+            | Id::Cpass
     )
 }
 

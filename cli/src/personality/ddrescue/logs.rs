@@ -11,6 +11,7 @@ use engine::{Rates, Tried};
 use map::{Position, Status};
 
 use crate::personality::Complaint;
+use crate::personality::ddrescue::PROGRAM;
 use crate::personality::ddrescue::job::Job;
 use crate::personality::ddrescue::words::Headings;
 use crate::personality::number::{self, Decimals};
@@ -165,7 +166,7 @@ impl Log {
         self.flush();
         if self.is_broken && verbosity >= 0 {
             let text = format!("warning: error closing the {} logging file.", self.kind);
-            Complaint::about(&self.path, text).print("ddrescue", "ddrescue".as_ref());
+            Complaint::about(&self.path, text).print(PROGRAM, PROGRAM.as_ref());
         }
     }
 }

@@ -13,6 +13,7 @@ use engine::{FileStore, KeeperError, LostRemedy, Operator, SaveRemedy};
 use nix::sys::termios::{FlushArg, tcflush};
 
 use crate::personality::Complaint;
+use crate::personality::ddrescue::PROGRAM;
 
 /// Name of the emergency map.
 const EMERGENCY_NAME: &str = "ddrescue.map";
@@ -41,7 +42,7 @@ impl Person {
             }
         }
         if self.verbosity >= 0 {
-            Complaint::about(EMERGENCY_NAME, "Emergency save failed.").print("ddrescue", "ddrescue".as_ref());
+            Complaint::about(EMERGENCY_NAME, "Emergency save failed.").print(PROGRAM, PROGRAM.as_ref());
         }
         false
     }
@@ -97,7 +98,7 @@ impl Operator for Person {
         };
         let complaint = Complaint::about(&self.mapfile, format!("Error writing mapfile: {cause}"));
         self.say("\n");
-        complaint.print("ddrescue", "ddrescue".as_ref());
+        complaint.print(PROGRAM, PROGRAM.as_ref());
         loop {
             match self.ask() {
                 Answer::Retry => return SaveRemedy::Retry,

@@ -18,7 +18,9 @@ use engine::{
 use map::{Masked, Position, RescueMap};
 
 use crate::personality::Complaint;
+use crate::personality::ddrescue::PROGRAM;
 use crate::personality::ddrescue::about::Outlook;
+use crate::personality::ddrescue::area::{Area, Gap};
 use crate::personality::ddrescue::command;
 use crate::personality::ddrescue::job::{BadAreas, Job, Operation};
 use crate::personality::ddrescue::logs::Logs;
@@ -34,10 +36,10 @@ const AHEAD_AFTER: u64 = 64 << 20;
 
 /// Runs a rescue, or obeys standard input.
 pub fn run(job: &Job) -> Result<ExitCode, Complaint> {
+    let files = start::check_files(job)?;
     if job.ignore_write_errors {
         return Err(Complaint::usage("Option '-w' is incompatible with rescue mode."));
     }
-    let files = start::check_files(job)?;
     let clock = WallClock::new();
     let headings = Headings::new(job, &clock);
     let begin = start::prepare(job, &files)?;
@@ -51,7 +53,7 @@ pub fn run(job: &Job) -> Result<ExitCode, Complaint> {
         preallocate(job, &begin, &mut sink)?;
     }
     if let Some(mapfile) = files.mapfile.as_deref().filter(|_| !begin.map_exists) {
-        create_mapfile(mapfile, &headings, &clock, &begin)?;
+        create_mapfile(mapfile, &headings, &clock, &begin.position, begin.book.map())?;
     }
     let logs = Logs::open(job, &headings)?;
     let outlook = outlook_of(job, &files, &begin, skip_initial);
@@ -123,19 +125,20 @@ fn preallocate(job: &Job, begin: &Start, sink: &mut FileSink) -> Result<(), Comp
         .map_err(|error| words::sink(&error))
 }
 
-fn create_mapfile(
+/// Writes the first map.
+pub fn create_mapfile(
     path: &Path,
     headings: &Headings,
     clock: &dyn Clock,
-    begin: &Start,
+    position: &Position,
+    map: &RescueMap,
 ) -> Result<(), Complaint> {
     let heading = headings.mapfile(clock.now(), None);
-    let mut store = FileStore::new(path);
-    engine::keeper::write_map(&mut store, &heading, &begin.position, begin.book.map(), false)
+    engine::keeper::write_map(&mut FileStore::new(path), &heading, position, map, false)
         .map_err(|error| Complaint::about(path, "Can't create mapfile").because(&error))
 }
 
-/// What the options mean to the engine's loop.
+/// What the options say about the run.
 pub fn rescue_options(job: &Job, begin: &Start) -> RescueOptions {
     let limits = Limits {
         bad_areas_max: job.bad_areas.map(|limit| match limit {
@@ -216,13 +219,7 @@ impl Work<'_> {
     ) -> ExitCode {
         let Work { job, files, clock, headings, logs } = self;
         let verbosity = job.verbosity;
-        let signals = match Signals::listen() {
-            Ok(signals) => signals,
-            Err(error) => {
-                Complaint::new("Can't listen for signals").because(&error).print("ddrescue", &job.argv0);
-                return ExitCode::FAILURE;
-            }
-        };
+        let Some(signals) = Signals::listen_or_complain(job) else { return ExitCode::FAILURE };
         let mut watch = Watch::new(verbosity, Screen::new(job, clock.now().whole_secs()), logs);
         watch.open();
         let mut person = Person::new(files.mapfile.as_deref().unwrap_or(Path::new("")), verbosity);
@@ -242,16 +239,39 @@ impl Work<'_> {
             watch.reasons.push("Mapfile error".to_owned());
         }
         watch.close(clock.now(), verbosity, matches!(ending, Ending::Finished));
-        match ending {
-            Ending::Finished => ExitCode::SUCCESS,
-            Ending::Limits(_) => ExitCode::FAILURE,
-            Ending::Interrupted => signals.die(),
-            Ending::Failed(trouble) => {
-                if let Some(complaint) = words::trouble(&files.infile, &trouble).filter(|_| verbosity >= 0) {
-                    complaint.print("ddrescue", &job.argv0);
-                }
-                ExitCode::FAILURE
+        exit_of(job, files, &signals, &ending)
+    }
+}
+
+/// Complains about what failed, and returns the exit status; after a signal it does not return.
+fn exit_of(job: &Job, files: &Files, signals: &Signals, ending: &Ending) -> ExitCode {
+    match ending {
+        Ending::Finished => ExitCode::SUCCESS,
+        Ending::Limits(_) => ExitCode::FAILURE,
+        Ending::Interrupted => signals.die(),
+        Ending::Failed(trouble) => {
+            let complaint = words::trouble(&files.infile, trouble).filter(|_| job.verbosity >= 0);
+            if let Some(complaint) = complaint {
+                complaint.print(PROGRAM, &job.argv0);
             }
+            ExitCode::FAILURE
         }
     }
+}
+
+/// Ends a run that is no rescue: its screen, its complaint, its exit status.
+pub fn end_simple_run(
+    job: &Job,
+    files: &Files,
+    area: &mut Area,
+    signals: &Signals,
+    ending: &Ending,
+) -> ExitCode {
+    match ending {
+        Ending::Finished => area.close("Finished", Gap::None),
+        Ending::Interrupted => area.break_off(&["Interrupted by user".to_owned()]),
+        Ending::Failed(Trouble::Map(_)) => area.break_off(&["Mapfile error".to_owned()]),
+        Ending::Limits(_) | Ending::Failed(_) => area.break_off(&[]),
+    }
+    exit_of(job, files, signals, ending)
 }

@@ -8,6 +8,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use crate::personality::Complaint;
+use crate::personality::ddrescue::PROGRAM;
+use crate::personality::ddrescue::job::Job;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 
 /// Listens for signals.
@@ -30,6 +33,13 @@ impl Signals {
             signal_hook::flag::register(signal, ignored.clone())?;
         }
         Ok(Signals { arrived, seen: Cell::new(0) })
+    }
+
+    /// The same; says so if it cannot be done.
+    pub fn listen_or_complain(job: &Job) -> Option<Signals> {
+        let complain =
+            |error| Complaint::new("Can't listen for signals").because(&error).print(PROGRAM, &job.argv0);
+        Signals::listen().map_err(complain).ok()
     }
 
     /// Whether somebody asked to stop.

@@ -123,6 +123,11 @@ pub fn read_mapfile(path: &Path, reader: &mut Reader) -> Result<Option<Mapfile>,
     }
 }
 
+/// The complaint about a mapfile that is not there.
+pub fn missing_mapfile(path: &Path) -> Complaint {
+    Complaint::about(path, "Mapfile does not exist or is not readable.")
+}
+
 fn reading(job: &Job) -> Reading {
     if job.loose_domain { Reading::Loose(Status::NonTried) } else { Reading::Strict }
 }
@@ -248,7 +253,7 @@ pub fn crop_to_size(domain: &mut RangeSet, size: Option<u64>) -> Result<(), Comp
 }
 
 /// Makes the map cover infile, and nothing else.
-fn fit_to_size(map: &mut RescueMap, size: Option<u64>) -> Result<(), Complaint> {
+pub fn fit_to_size(map: &mut RescueMap, size: Option<u64>) -> Result<(), Complaint> {
     let end = size.map_or(Offset::MAX, Offset::new);
     if let Some(last) = map.blocks().next_back()
         && last.range.end() > end

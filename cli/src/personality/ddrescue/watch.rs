@@ -6,7 +6,7 @@ use block::{Nanos, Offset};
 use engine::{Event, Observer, Report};
 use map::{Phase, Position, Status};
 
-use crate::personality::ddrescue::area::{Area, Place};
+use crate::personality::ddrescue::area::{Area, Gap, Place};
 use crate::personality::ddrescue::logs::{self, Logs};
 use crate::personality::ddrescue::screen::{Moment, Screen};
 use crate::personality::ddrescue::words;
@@ -55,7 +55,7 @@ impl Watch {
     /// Says how the run ended, on the screen and in the logs.
     pub fn close(mut self, now: Nanos, verbosity: i32, is_finished: bool) {
         if is_finished {
-            self.area.close("Finished");
+            self.area.close("Finished", Gap::Line);
         } else {
             self.area.break_off(&self.reasons);
         }
