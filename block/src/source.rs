@@ -130,7 +130,7 @@ pub enum Patience {
 /// What can be done about a source in trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recovery {
-    /// Close it and open it again, by the same name.
+    /// Close it and open it again, by the same name. If its identity is known, another device there is refused.
     Reopen,
     /// Look for the same device, by identity, under any name, and open that.
     Rediscover,

@@ -65,6 +65,10 @@ impl FileSource {
 
     fn reopen(&mut self, path: &Path) -> Result<(), SourceError> {
         let (open, info) = OpenFile::open(path, &self.options)?;
+        // A name may belong to another disk by now, whose bytes must not get into this one's image.
+        if let Some(identity) = self.info.identity().filter(|known| info.identity().as_ref() != Some(known)) {
+            return Err(SourceError::NotFound { device: path.to_owned(), identity: identity.to_string() });
+        }
         self.open = Arc::new(open);
         self.info = info;
         self.workers.replace(reader(&self.open));

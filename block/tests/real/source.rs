@@ -207,6 +207,8 @@ fn a_device_that_comes_back_under_another_name_is_found_by_identity() {
     first.replace(&stranger.path());
     let mut second = LoopDevice::over(&disk.path());
     let size = source.geometry().size;
+    let by_name = source.recover(Recovery::Reopen).unwrap_err();
+    assert!(matches!(by_name, SourceError::NotFound { .. }), "{by_name:?}");
     source.recover(Recovery::Rediscover).unwrap();
     assert_eq!(source.info().path, second.path());
     assert_eq!(source.geometry().size, size);
