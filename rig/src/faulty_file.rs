@@ -10,17 +10,15 @@ use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, UNIX_EPOCH};
 
 use fuser::{
-    BackgroundSession, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
-    InitFlags, KernelConfig, LockOwner, MountOption, OpenFlags, ReplyAttr, ReplyData, ReplyEntry, ReplyOpen,
-    SessionACL,
+    Errno, FileAttr, FileHandle, Filesystem, FopenFlags, Generation, INodeNo, InitFlags, KernelConfig,
+    LockOwner, MountOption, OpenFlags, ReplyAttr, ReplyData, ReplyEntry, ReplyOpen,
 };
 use nix::libc;
-use tempfile::TempDir;
 
-use crate::{Content, is_mounted, wait_until};
+use crate::Content;
+use crate::fuse::{FILE, FuseMount, NAME, VALID, attributes};
 
 /// What a read across a bad byte brings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,18 +83,13 @@ pub struct Request {
 
 /// A file that fails as told.
 pub struct FaultyFile {
-    folder: TempDir,
+    mount: FuseMount,
     server: Arc<Mutex<Server>>,
-    session: Option<BackgroundSession>,
 }
 
 impl FaultyFile {
     /// Mounts the file.
     pub fn serve(options: FaultyFileOptions) -> FaultyFile {
-        let folder = tempfile::Builder::new()
-            .prefix("diskwright-rig.")
-            .tempdir()
-            .unwrap_or_else(|e| panic!("cannot make a temporary folder: {e}"));
         let server = Arc::new(Mutex::new(Server {
             options,
             requests: Vec::new(),
@@ -105,20 +98,13 @@ impl FaultyFile {
             hold: None,
             held: Vec::new(),
         }));
-        let mut config = fuser::Config::default();
-        // Not AutoUnmount: its helper takes the mount down when a socket closes, and every program that another test
-        // starts at the wrong moment holds that socket open too.
-        config.mount_options = vec![MountOption::RO, MountOption::FSName("rig".to_owned())];
-        config.acl = SessionACL::All;
-        let session = fuser::spawn_mount(OneFile { server: server.clone() }, folder.path(), &config)
-            .unwrap_or_else(|e| panic!("cannot mount a FUSE file system (as root, with /dev/fuse?): {e}"));
-        wait_until("the FUSE file system is not mounted", || is_mounted(folder.path()));
-        FaultyFile { folder, server, session: Some(session) }
+        let mount = FuseMount::new(OneFile { server: server.clone() }, MountOption::RO);
+        FaultyFile { mount, server }
     }
 
     /// The file.
     pub fn path(&self) -> PathBuf {
-        self.folder.path().join(NAME)
+        self.mount.path()
     }
 
     /// What it would hold if it were whole.
@@ -186,17 +172,6 @@ impl Drop for FaultyFile {
     fn drop(&mut self) {
         // A reader without an answer cannot be killed, and keeps the mount busy.
         self.release();
-        let Some(session) = self.session.take() else { return };
-        // A thread that has just been answered may hold the file for a moment more.
-        let place = self.folder.path();
-        let unmounted = || nix::mount::umount(place).is_ok() || !is_mounted(place);
-        if std::thread::panicking() {
-            let _ = nix::mount::umount2(place, nix::mount::MntFlags::MNT_DETACH);
-        } else {
-            wait_until(&format!("{} is still held open by somebody", place.display()), unmounted);
-        }
-        // It may take a moment to see that the mount is gone, and then complains that it is.
-        let _ = session.umount_and_join();
     }
 }
 
@@ -285,11 +260,6 @@ fn touch(one: &Range<u64>, other: &Range<u64>) -> bool {
     one.start.max(other.start) < one.end.min(other.end)
 }
 
-const NAME: &str = "disk";
-const FILE: INodeNo = INodeNo(2);
-/// Nothing about the file changes, so the kernel need not ask again.
-const VALID: Duration = Duration::from_secs(3600);
-
 struct OneFile {
     server: Arc<Mutex<Server>>,
 }
@@ -301,28 +271,7 @@ impl OneFile {
 
     fn attributes(&self, inode: INodeNo) -> Option<FileAttr> {
         let size = self.lock().options.size;
-        let (kind, size, perm) = match inode {
-            INodeNo::ROOT => (FileType::Directory, 0, 0o555),
-            FILE => (FileType::RegularFile, size, 0o444),
-            _ => return None,
-        };
-        Some(FileAttr {
-            ino: inode,
-            size,
-            blocks: size.div_ceil(512),
-            atime: UNIX_EPOCH,
-            mtime: UNIX_EPOCH,
-            ctime: UNIX_EPOCH,
-            crtime: UNIX_EPOCH,
-            kind,
-            perm,
-            nlink: 1,
-            uid: 0,
-            gid: 0,
-            rdev: 0,
-            blksize: 512,
-            flags: 0,
-        })
+        attributes(inode, size)
     }
 }
 
@@ -373,6 +322,7 @@ impl Filesystem for OneFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wait_until;
     use std::fs::File;
     use std::os::unix::fs::FileExt;
 

@@ -15,13 +15,16 @@ use std::process::{Child, Command, Output};
 use std::time::Duration;
 
 pub mod content;
+pub mod faulty_destination;
 pub mod faulty_file;
+mod fuse;
 pub mod kill;
 pub mod loop_device;
 pub mod mount;
 pub mod nbd_file;
 
 pub use content::Content;
+pub use faulty_destination::{Deed, FaultyDestination};
 pub use faulty_file::{Across, BadRange, FaultyFile, FaultyFileOptions, Request};
 pub use kill::{Ended, moment, run_and_kill};
 pub use loop_device::{LoopDevice, LoopOptions};

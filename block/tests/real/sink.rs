@@ -5,7 +5,7 @@ use std::path::Path;
 
 use block::sink::{FileSink, FileSinkOptions, SinkAction};
 use block::{BlockSink, ByteRange, Errno, Offset, buffer};
-use rig::{Content, LoopDevice, LoopOptions, Mount};
+use rig::{BadRange, Content, Deed, FaultyDestination, LoopDevice, LoopOptions, Mount};
 
 use crate::source::LoopImage;
 
@@ -177,6 +177,52 @@ fn a_flush_that_failed_is_never_followed_by_one_that_worked() {
     assert_eq!(error.action, SinkAction::Flush);
     // The kernel has dropped the pages by now, and would report success.
     assert_eq!(sink.flush().unwrap_err(), error);
+}
+
+#[test]
+fn a_write_that_fails_says_where_and_leaves_the_rest_alone() {
+    let destination = FaultyDestination::serve();
+    let mut sink = open(&destination.path(), FileSinkOptions::default());
+    sink.write_at(at(0), &[1; 4096]).unwrap();
+    destination.set_bad(vec![BadRange::new(5000..5001, Errno::EIO.0)]);
+    let error = sink.write_at(at(4096), &[2; 4096]).unwrap_err();
+    let expected = (SinkAction::Write, at(4096), Errno::EIO);
+    assert_eq!((error.action, error.at, error.errno), expected);
+    destination.set_bad(Vec::new());
+    sink.write_at(at(4096), &[2; 4096]).unwrap();
+    sink.flush().unwrap();
+    assert_eq!(destination.bytes(), [[1; 4096], [2; 4096]].concat());
+    assert_eq!(destination.deeds(), [Deed::Write(0..4096), Deed::Write(4096..8192), Deed::Sync]);
+}
+
+#[test]
+fn a_write_that_comes_short_goes_on_until_it_is_told_why() {
+    let destination = FaultyDestination::serve();
+    let mut sink = open(&destination.path(), FileSinkOptions::default());
+    destination.set_size_max(Some(1000));
+    let error = sink.write_at(at(0), &[1; 4096]).unwrap_err();
+    assert_eq!((error.action, error.at, error.errno), (SinkAction::Write, at(0), Errno::ENOSPC));
+    let error = sink.extend(1 << 20).unwrap_err();
+    assert_eq!((error.action, error.errno), (SinkAction::Extend, Errno::ENOSPC));
+    destination.set_size_max(None);
+    sink.write_at(at(0), &[1; 4096]).unwrap();
+    assert_eq!(destination.bytes(), [1; 4096]);
+}
+
+#[test]
+fn a_destination_that_vanished_fails_at_everything() {
+    let destination = FaultyDestination::serve();
+    let mut sink = open(&destination.path(), FileSinkOptions::default());
+    sink.write_at(at(0), &[1; 512]).unwrap();
+    destination.set_dead(Some(Errno::ENODEV.0));
+    assert_eq!(sink.write_at(at(512), &[1; 512]).unwrap_err().errno, Errno::ENODEV);
+    let error = sink.flush().unwrap_err();
+    assert_eq!((error.action, error.errno), (SinkAction::Flush, Errno::ENODEV));
+    // Back again; but what this sink was given before may be lost.
+    destination.set_dead(None);
+    assert_eq!(sink.flush().unwrap_err(), error);
+    let mut fresh = open(&destination.path(), FileSinkOptions::default());
+    fresh.flush().unwrap();
 }
 
 #[test]
