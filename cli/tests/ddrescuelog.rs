@@ -139,6 +139,35 @@ fn known_cases_end_like_the_original() {
     }
 }
 
+#[test]
+fn a_run_of_ones_that_begins_outside_the_domain_counts_inside() {
+    let words = ["-c", "-Fbitmap", "-i512", "-s1024", "-"].map(str::to_owned).to_vec();
+    let case = Case { words, input: vec![0b11], ..Case::default() };
+    let blocks = |outcome: Outcome| outcome.output.lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
+    let inside = ["0x00000000  0x00000200  -", "0x00000200  0x00000200  +", "0x00000400  0x00000200  -"];
+    assert_eq!(blocks(run(OURS, &case))[..3], inside);
+    assert_eq!(blocks(run(ORIGINAL, &case))[0], "0x00000000  0x00000600  -", "the defect is gone; follow it");
+}
+
+#[test]
+fn a_bitmap_without_end_is_refused() {
+    let files = BTreeMap::from([("a", "0 ? 1\n0 0x7FFFFFFFFFFFFFFF +\n".to_owned())]);
+    let words = ["-l+", "-Fbitmap", "a"].map(str::to_owned).to_vec();
+    let outcome = run(OURS, &Case { files, words, input: Vec::new() });
+    assert_eq!((outcome.status, outcome.output.as_str()), (Some(1), "\n"));
+    assert!(outcome.messages.contains("would never end"), "{}", outcome.messages);
+}
+
+#[test]
+fn a_map_that_begins_above_0_stays_in_one_piece_when_shifted_up() {
+    let files = BTreeMap::from([("a", "0 ? 1\n100 50 +\n".to_owned())]);
+    let words = ["--shift", "-o30", "a"].map(str::to_owned).to_vec();
+    let outcome = run(OURS, &Case { files, words, input: Vec::new() });
+    let expected =
+        "0x00000000     ?               1\n0x00000064  0x0000001E  ?\n0x00000082  0x00000032  +\n\n";
+    assert_eq!(outcome.output, expected);
+}
+
 /// Runs a program as `ddrescuelog` in a folder of its own with the case's files.
 fn run(program: &str, case: &Case) -> Outcome {
     assert!(
