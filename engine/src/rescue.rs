@@ -189,6 +189,8 @@ pub struct Rescue<'a> {
     second_copied: (u64, u64),
     last_good: Option<(Offset, Vec<u8>)>,
     image_untrusted: bool,
+    /// When the device was found to be gone; until a read is answered again.
+    lost_since: Option<Nanos>,
 }
 
 /// Why the loop stops before the strategy is done.
@@ -227,6 +229,7 @@ impl<'a> Rescue<'a> {
             second_copied: (now, 0),
             last_good: None,
             image_untrusted: false,
+            lost_since: None,
         }
     }
 
@@ -455,14 +458,20 @@ impl<'a> Rescue<'a> {
     fn read(&mut self, request: ByteRange) -> Result<(Buffer, ReadReply), Stop> {
         loop {
             let (buffer, result) = self.watched(request, |reader, wait| reader.single(request, wait))?;
-            let error = match result {
-                Ok(reply) if reply.damage.is_some() && self.options.marking == Marking::AfterPresence => {
-                    match self.reader.source.presence() {
-                        Ok(()) => return Ok((buffer, reply)),
-                        Err(error) => error,
-                    }
+            let checks = self.options.marking == Marking::AfterPresence;
+            let answer = match result {
+                Ok(reply) if reply.damage.is_some() && checks => {
+                    self.reader.source.presence().map(|()| reply)
                 }
-                Ok(reply) => return Ok((buffer, reply)),
+                result => result,
+            };
+            let error = match answer {
+                Ok(reply) => {
+                    if self.lost_since.take().is_some() {
+                        self.tell(&Event::DeviceFound);
+                    }
+                    return Ok((buffer, reply));
+                }
                 Err(error) => error,
             };
             self.reader.recycle(buffer);
@@ -470,18 +479,23 @@ impl<'a> Rescue<'a> {
         }
     }
 
-    /// Waits for a lost device, or gives up.
+    /// Waits for a lost device to be there again, or gives up. It has come back only when it answers a read.
     fn await_device(&mut self, error: SourceError, request: ByteRange) -> Result<(), Stop> {
         let is_lost = matches!(error, SourceError::Gone { .. } | SourceError::Disappeared { .. });
         if !is_lost || self.options.marking == Marking::AtOnce {
             return Err(Stop::Failed(Trouble::Source(error)));
         }
-        self.tell(&Event::DeviceLost { at: request.start() });
-        self.save(Occasion::Interval)?;
-        let lost_at = self.clock.now();
+        let lost_since = match self.lost_since {
+            Some(since) => since,
+            None => {
+                self.tell(&Event::DeviceLost { at: request.start() });
+                self.save(Occasion::Interval)?;
+                *self.lost_since.insert(self.clock.now())
+            }
+        };
         let mut error = error;
         loop {
-            let gone = self.clock.now().since(lost_at);
+            let gone = self.clock.now().since(lost_since);
             let measure = match self.operator.device_lost(&error, gone) {
                 LostRemedy::Stop => return Err(Stop::Failed(Trouble::Source(error))),
                 LostRemedy::Trust => Recovery::Reopen,
@@ -500,7 +514,6 @@ impl<'a> Rescue<'a> {
         }
         self.clean = 0;
         self.reader.forget_extents();
-        self.tell(&Event::DeviceFound);
         Ok(())
     }
 
