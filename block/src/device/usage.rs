@@ -54,7 +54,8 @@ pub fn usage_of(path: &Path) -> Vec<Usage> {
         let separator = fields.iter().position(|f| *f == "-").unwrap_or(fields.len());
         let by_name = fields
             .get(separator + 2)
-            .and_then(|source| fs::metadata(source).ok())
+            .filter(|source| source.starts_with('/'))
+            .and_then(|source| fs::metadata(unescaped(source)).ok())
             .filter(|m| m.file_type().is_block_device())
             .and_then(|m| numbers.iter().find(|(_, n)| *n == number_text(m.rdev())));
         if let Some((device, _)) = by_number.or(by_name) {
@@ -128,7 +129,8 @@ fn device_under(path: &Path) -> Option<u64> {
     // The longest mount point above the file, and of several on one another the last.
     let above = mounts.iter().filter(|(at, _)| path.starts_with(at));
     let (_, source) = above.max_by_key(|(at, _)| at.components().count())?;
-    fs::metadata(source).ok().filter(|m| m.file_type().is_block_device()).map(|m| m.rdev())
+    let source = Some(source).filter(|source| source.starts_with('/'))?;
+    fs::metadata(unescaped(source)).ok().filter(|m| m.file_type().is_block_device()).map(|m| m.rdev())
 }
 
 /// Where a line of the mount table says that something is mounted, and what.
