@@ -1,12 +1,16 @@
 //! Numbers and times as GNU ddrescue and ddrescuelog read and show them.
 //!
-//! Owns multipliers, limits and every format of a size, a percentage or a duration. Must not know options, nor what
-//! is counted.
+//! Owns integers with multipliers, units and limits; `number/` has the rest. Must not know options, nor what is counted.
 
-use block::Nanos;
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use thiserror::Error;
+
+mod shown;
+mod time;
+
+pub use shown::{
+    Decimals, Prefixes, RATE_LIMIT, SIZE_LIMIT, grouped, grouped_spaced, percentage, rate, scaled, size,
+};
+pub use time::{Interval, Precision, duration, interval_prefix, log_duration, parse_interval, timestamp};
 
 /// What an integer argument may be.
 #[derive(Clone, Copy, Debug)]
@@ -135,261 +139,10 @@ fn split_suffix(suffix: &[u8]) -> Result<(i128, usize, &[u8]), NumberError> {
     Ok(if is_binary { (1024, at + 1, &suffix[2..]) } else { (1000, at + 1, &suffix[1..]) })
 }
 
-/// A time interval in seconds, as a fraction in lowest terms.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Interval {
-    numerator: u64,
-    denominator: u64,
-}
-
-impl Interval {
-    /// The whole seconds; `None` if there is a fraction.
-    pub fn whole_secs(self) -> Option<u64> {
-        (self.denominator == 1).then_some(self.numerator)
-    }
-
-    /// Denominator of the fraction in lowest terms; 1 for whole seconds.
-    pub fn denominator(self) -> u64 {
-        self.denominator
-    }
-
-    /// The interval, rounded down to nanoseconds.
-    pub fn nanos(self) -> Nanos {
-        let nanoseconds = u128::from(self.numerator) * 1_000_000_000 / u128::from(self.denominator);
-        Nanos::new(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
-    }
-}
-
-/// Reads a whole argument as a time interval of whole seconds.
-pub fn parse_interval(argument: &[u8]) -> Result<u64, NumberError> {
-    match interval_prefix(argument)? {
-        (interval, b"") => interval.whole_secs().ok_or(NumberError::IntervalValue),
-        _ => Err(NumberError::Extra),
-    }
-}
-
-/// Reads a time interval up to the end or to a comma; returns it and the rest, empty or beginning with the comma.
-pub fn interval_prefix(argument: &[u8]) -> Result<(Interval, &[u8]), NumberError> {
-    let bad = NumberError::IntervalValue;
-    let (mut numerator, mut rest) = decimal_prefix(argument).ok_or(bad)?;
-    let mut denominator = 1i128;
-    match rest.first() {
-        Some(b'.') => {
-            let (_, after) = decimal_prefix(&rest[1..]).ok_or(bad)?;
-            for digit in &rest[1..rest.len() - after.len()] {
-                numerator = numerator.saturating_mul(10).saturating_add(i128::from(*digit - b'0'));
-                denominator = denominator.saturating_mul(10);
-            }
-            rest = after;
-        }
-        Some(b'/') => (denominator, rest) = decimal_prefix(&rest[1..]).ok_or(bad)?,
-        _ => {}
-    }
-    let (unit, rest) = match rest.first() {
-        None | Some(b',') => (1, rest),
-        Some(b's') => (1, &rest[1..]),
-        Some(b'm') => (60, &rest[1..]),
-        Some(b'h') => (3600, &rest[1..]),
-        Some(b'd') => (86400, &rest[1..]),
-        Some(_) => return Err(NumberError::IntervalUnit),
-    };
-    if !rest.is_empty() && rest[0] != b',' {
-        return Err(NumberError::Extra);
-    }
-    let numerator = numerator.saturating_mul(unit);
-    let (mut a, mut b) = (numerator, denominator);
-    while b != 0 {
-        (a, b) = (b, a % b);
-    }
-    if denominator == 0 || numerator > i128::from(i64::MAX) || denominator > i128::from(i64::MAX) {
-        return Err(bad);
-    }
-    Ok((Interval { numerator: (numerator / a) as u64, denominator: (denominator / a) as u64 }, rest))
-}
-
-fn decimal_prefix(text: &[u8]) -> Option<(i128, &[u8])> {
-    let length = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let value = text[..length]
-        .iter()
-        .fold(0i128, |value, byte| value.saturating_mul(10).saturating_add(i128::from(byte - b'0')));
-    (length > 0).then_some((value, &text[length..]))
-}
-
-/// Whether sizes are shown in steps of 1000 or of 1024.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Prefixes {
-    /// `k M G …`
-    #[default]
-    Decimal,
-    /// `Ki Mi Gi …`
-    Binary,
-}
-
-/// Largest number that is shown undivided, for sizes.
-pub const SIZE_LIMIT: i64 = 999_999;
-/// Largest number that is shown undivided, for rates.
-pub const RATE_LIMIT: i64 = 99_999;
-
-/// N(x): a number divided until it is at most `limit`, a space, and its prefix: `1665 M`, `21479 k`, `300000 `.
-pub fn scaled(value: i64, limit: i64, prefixes: Prefixes) -> String {
-    let (base, sign) = match prefixes {
-        Prefixes::Decimal => (1000, ""),
-        Prefixes::Binary => (1024, "i"),
-    };
-    let mut value = value;
-    let mut steps = 0;
-    while value.unsigned_abs() > limit.unsigned_abs() && steps < PREFIXES.len() {
-        value /= base;
-        steps += 1;
-    }
-    match steps {
-        0 => format!("{value} "),
-        1 if prefixes == Prefixes::Binary => format!("{value} Ki"),
-        _ => format!("{value} {}{sign}", PREFIXES[steps - 1] as char),
-    }
-}
-
-/// N(x) of a size.
-pub fn size(value: u64, prefixes: Prefixes) -> String {
-    scaled(i64::try_from(value).unwrap_or(i64::MAX), SIZE_LIMIT, prefixes)
-}
-
-/// N(x) of a rate in bytes per second.
-pub fn rate(value: u64, prefixes: Prefixes) -> String {
-    scaled(i64::try_from(value).unwrap_or(i64::MAX), RATE_LIMIT, prefixes)
-}
-
-/// Grouped(x): exact, shortened by whole factors of 1024 or else 1000, digits in groups of three: `64Ki`, `1_234_567`.
-/// Numbers up to 9999 stay as they are.
-pub fn grouped(value: i64) -> String {
-    grouped_parts(value).concat()
-}
-
-/// Grouped(x) with a space before the suffix; the space stands alone when there is no suffix.
-pub fn grouped_spaced(value: i64) -> String {
-    grouped_parts(value).join(" ")
-}
-
-fn grouped_parts(value: i64) -> [String; 2] {
-    let divided = |base: i64| {
-        let mut rest = value;
-        let mut steps = 0;
-        while value.unsigned_abs() > 9999 && rest % base == 0 {
-            rest /= base;
-            steps += 1;
-        }
-        (rest, steps)
-    };
-    let (rest, suffix) = match (divided(1024), divided(1000)) {
-        ((rest, steps @ 1..), _) => (rest, ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"][steps - 1]),
-        (_, (rest, steps @ 1..)) => (rest, ["k", "M", "G", "T", "P", "E"][steps - 1]),
-        _ => (value, ""),
-    };
-    let digits = rest.unsigned_abs().to_string();
-    let mut text = if rest < 0 { "-".to_owned() } else { String::new() };
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && digits.len() >= 5 && (digits.len() - at).is_multiple_of(3) {
-            text.push('_');
-        }
-        text.push(digit);
-    }
-    [text, suffix.to_owned()]
-}
-
-/// How the last decimal of a percentage comes about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decimals {
-    /// Two decimals always, cut off: `  0.00%`.
-    TwoCut,
-    /// As many as needed up to two, the last one rounded: `  0%`, ` 98.12%`.
-    NeededRounded,
-}
-
-/// `part` of `whole` in per cent, width 3 before the point. `NAN` for 0 of 0.
-pub fn percentage(part: u64, whole: u64, decimals: Decimals) -> String {
-    if whole == 0 {
-        return if part == 0 { "NAN".to_owned() } else { "INF".to_owned() };
-    }
-    let hundredths = u128::from(part) * 10_000;
-    let whole = u128::from(whole);
-    match decimals {
-        Decimals::TwoCut => {
-            let value = hundredths / whole;
-            format!("{:3}.{:02}%", value / 100, value % 100)
-        }
-        Decimals::NeededRounded => {
-            // Decimals go on while something is left over; only the last one can be a rounded one. Where 100 times
-            // the part would not fit 63 bits, there is no telling, and both are shown.
-            let units = hundredths / whole / 100;
-            let fits = part <= i64::MAX as u64 / 100;
-            if fits && hundredths % (whole * 100) == 0 {
-                format!("{units:3}%")
-            } else if fits && hundredths % (whole * 10) == 0 {
-                format!("{units:3}.{}%", hundredths / whole / 10 % 10)
-            } else {
-                let value = hundredths / whole + u128::from(hundredths % whole * 2 >= whole);
-                format!("{:3}.{:02}%", value / 100, value % 100)
-            }
-        }
-    }
-}
-
-/// How exact a duration on the screen is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Precision {
-    /// To the second.
-    High,
-    /// Without seconds, unless there is nothing else.
-    Low,
-}
-
-/// T(t): a duration in seconds for the screen, at most some ten characters: `1h  2m  3s`. `n/a` if negative.
-pub fn duration(seconds: i64, precision: Precision) -> String {
-    if seconds < 0 {
-        return "n/a".to_owned();
-    }
-    let parts = [(seconds / 86400, 'd'), (seconds / 3600 % 24, 'h'), (seconds / 60 % 60, 'm')];
-    let mut text = String::new();
-    let mut push = |number: i64, unit: char| {
-        if number > 0 && text.len() <= 7 {
-            if !text.is_empty() {
-                text.push_str(if number < 10 { "  " } else { " " });
-            }
-            text.push_str(&format!("{number}{unit}"));
-        }
-        text.is_empty()
-    };
-    let is_empty = parts.iter().fold(true, |_, (number, unit)| push(*number, *unit));
-    if precision == Precision::High || is_empty {
-        push(seconds % 60, 's');
-    }
-    if text.is_empty() { "0s".to_owned() } else { text }
-}
-
-/// A duration in seconds for logs: `4s`, `3m:04s`, `2h:03m:04s`, `1d:02h:03m:04s`.
-pub fn log_duration(seconds: u64) -> String {
-    let (d, h, m, s) = (seconds / 86400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    match (d, h, m) {
-        (0, 0, 0) => format!("{s}s"),
-        (0, 0, _) => format!("{m}m:{s:02}s"),
-        (0, _, _) => format!("{h}h:{m:02}m:{s:02}s"),
-        _ => format!("{d}d:{h:02}h:{m:02}m:{s:02}s"),
-    }
-}
-
-/// A date, given as time since the Unix epoch, in local time: `2025-01-05 10:00:00`.
-pub fn timestamp(since_epoch: Nanos) -> String {
-    timestamp_in(since_epoch, TimeZone::system())
-}
-
-fn timestamp_in(since_epoch: Nanos, zone: TimeZone) -> String {
-    let seconds = i64::try_from(since_epoch.whole_secs()).unwrap_or(i64::MAX);
-    let instant = Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX);
-    instant.to_zoned(zone).strftime("%Y-%m-%d %H:%M:%S").to_string()
-}
-
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn integer(text: &str) -> Result<i64, NumberError> {
@@ -454,96 +207,13 @@ mod tests {
         assert_eq!(integer_prefix(b"64Ki,5", IntegerRule::position(512)), Ok((65536, b",5".as_slice())));
     }
 
-    #[test]
-    fn intervals_must_come_out_whole() {
-        for (text, seconds) in [("1.5d", 129_600), ("1/2m", 30), ("010", 10), ("1.5h", 5400), ("0", 0)] {
-            assert_eq!(parse_interval(text.as_bytes()), Ok(seconds), "{text}");
+    proptest! {
+        #[test]
+        fn any_argument_is_a_number_or_an_error(text in "[ +-]?(0x|0)?[0-9a-f]{0,25}[kKMEQi]{0,2}[Bs,./dhm]{0,3}") {
+            let rule = IntegerRule { sector_bytes: Some(2048), low: -1, high: i64::MAX };
+            if let Ok(value) = parse_integer(text.as_bytes(), rule) {
+                prop_assert!(value >= -1);
+            }
         }
-        for text in ["1.5", "0.5s", ".5", "5.", "1/", "/2", "-1", "1/0", "", "99999999999999999999", "1/0d"] {
-            assert_eq!(parse_interval(text.as_bytes()), Err(NumberError::IntervalValue), "{text}");
-        }
-        for text in ["5x", "1.5.5", "1/2/3", "0x10"] {
-            assert_eq!(parse_interval(text.as_bytes()), Err(NumberError::IntervalUnit), "{text}");
-        }
-        assert_eq!(parse_interval(b"5sfoo"), Err(NumberError::Extra));
-        let (half, _) = interval_prefix(b"2/4,60").unwrap();
-        assert_eq!((half.denominator(), half.nanos()), (2, Nanos::from_millis(500)));
-    }
-
-    #[test]
-    fn sizes_keep_six_digits_and_rates_five() {
-        assert_eq!(size(300_000, Prefixes::Decimal), "300000 ");
-        assert_eq!(size(1_665_999_999, Prefixes::Decimal), "1665 M");
-        assert_eq!(rate(21_479_999, Prefixes::Decimal), "21479 k");
-        assert_eq!(size(1 << 20, Prefixes::Binary), "1024 Ki");
-        assert_eq!(size(i64::MAX as u64, Prefixes::Decimal), "9223 P");
-        assert_eq!(scaled(-1_000_000, SIZE_LIMIT, Prefixes::Decimal), "-1000 k");
-    }
-
-    #[test]
-    fn grouping_never_loses_a_digit() {
-        let cases = [
-            (9999, "9999"),
-            (1024, "1024"),
-            (10_000, "10k"),
-            (65_536, "64Ki"),
-            (1 << 20, "1Mi"),
-            (12_345, "12_345"),
-            (1_234_567, "1_234_567"),
-            (1_536_000, "1500Ki"),
-            (i64::MAX, "9_223_372_036_854_775_807"),
-            (-65_536, "-64Ki"),
-        ];
-        for (value, text) in cases {
-            assert_eq!(grouped(value), text);
-        }
-        assert_eq!(grouped_spaced(65_536), "64 Ki");
-        assert_eq!(grouped_spaced(100), "100 ");
-    }
-
-    #[test]
-    fn percentages_are_cut_or_rounded() {
-        assert_eq!(percentage(0, 7, Decimals::TwoCut), "  0.00%");
-        assert_eq!(percentage(7, 7, Decimals::TwoCut), "100.00%");
-        assert_eq!(percentage(2, 3, Decimals::TwoCut), " 66.66%");
-        assert_eq!(percentage(2, 3, Decimals::NeededRounded), " 66.67%");
-        assert_eq!(percentage(1, 2, Decimals::NeededRounded), " 50%");
-        assert_eq!(percentage(1, 8, Decimals::NeededRounded), " 12.5%");
-        assert_eq!(percentage(99_999_999, 100_000_000, Decimals::NeededRounded), "100.00%");
-        assert_eq!(percentage(1, 100_000_000, Decimals::NeededRounded), "  0.00%");
-        assert_eq!(percentage(1 << 57, 1 << 57, Decimals::NeededRounded), "100.00%");
-        assert_eq!(percentage(0, 0, Decimals::NeededRounded), "NAN");
-    }
-
-    #[test]
-    fn durations_keep_to_the_room_on_the_screen() {
-        let cases = [
-            (-1, "n/a"),
-            (0, "0s"),
-            (59, "59s"),
-            (3723, "1h  2m  3s"),
-            (38640, "10h 44m"),
-            (90061, "1d  1h  1m"),
-            (864_000, "10d"),
-        ];
-        for (seconds, text) in cases {
-            assert_eq!(duration(seconds, Precision::High), text);
-        }
-        assert_eq!(duration(3723, Precision::Low), "1h  2m");
-        assert_eq!(duration(23, Precision::Low), "23s");
-    }
-
-    #[test]
-    fn log_durations_begin_with_the_largest_unit() {
-        let cases = [(4, "4s"), (184, "3m:04s"), (7384, "2h:03m:04s"), (93784, "1d:02h:03m:04s")];
-        for (seconds, text) in cases {
-            assert_eq!(log_duration(seconds), text);
-        }
-    }
-
-    #[test]
-    fn dates_are_shown_to_the_second() {
-        let date = timestamp_in(Nanos::from_secs(1_736_071_200), TimeZone::UTC);
-        assert_eq!(date, "2025-01-05 10:00:00");
     }
 }
