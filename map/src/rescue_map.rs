@@ -11,6 +11,10 @@ use block::{ByteRange, Offset, RangeSet};
 
 use crate::Status;
 
+mod builder;
+
+pub use builder::{Builder, CollectMap};
+
 /// Most blocks in one chunk; a fuller one is halved.
 const CHUNK_BLOCKS_MAX: usize = 512;
 /// Blocks that bulk building puts into a chunk, leaving room to split a few before it is halved.
@@ -316,11 +320,22 @@ impl RescueMap {
     /// Makes the blocks that start in `range` one block of `status` that starts at `keep`, or part of the block
     /// before if `None`. Both ends of the range must be block borders.
     fn set_in(&mut self, range: ByteRange, status: Status, keep: Option<Offset>) {
-        let Some(mut place) = self.place_of(range.start()) else { return };
-        if keep.is_some() {
+        let Some(place) = self.place_of(range.start()) else { return };
+        let first = if keep.is_some() {
             self.retype(place, status);
-            place.index += 1;
+            Place { index: place.index + 1, ..place }
+        } else {
+            place
+        };
+        self.remove_starts_in(range, first);
+        // Edits that sweep upwards leave small chunks behind; they are joined from the right.
+        if let Some(before) = place.chunk.checked_sub(1) {
+            self.join(before);
         }
+    }
+
+    /// Removes the starts in `range` from `place` on.
+    fn remove_starts_in(&mut self, range: ByteRange, mut place: Place) {
         loop {
             if place.index >= self.chunks[place.chunk].starts.len() {
                 place = Place { chunk: place.chunk + 1, index: 0 };
@@ -375,6 +390,12 @@ impl RescueMap {
         }
         self.firsts[at] = chunk.starts[0];
         self.masks[at] = chunk.mask();
+        self.join(at);
+        false
+    }
+
+    /// Joins a chunk with the next one if both are small.
+    fn join(&mut self, at: usize) {
         if at + 1 < self.chunks.len()
             && self.chunks[at].starts.len() + self.chunks[at + 1].starts.len() <= CHUNK_BLOCKS_JOINED
         {
@@ -384,7 +405,6 @@ impl RescueMap {
             self.chunks[at].append(next);
             self.masks[at] = self.chunks[at].mask();
         }
-        false
     }
 }
 
@@ -481,80 +501,3 @@ impl DoubleEndedIterator for Blocks<'_> {
         Some(self.map.block(last))
     }
 }
-
-/// Builds a map from touching blocks in rising order, in linear time.
-#[derive(Debug, Default)]
-pub struct Builder {
-    map: RescueMap,
-    last: Option<Status>,
-}
-
-impl Builder {
-    /// Makes a builder without blocks.
-    pub fn new() -> Builder {
-        Builder::default()
-    }
-
-    /// Where the next block must start; `None` before the first.
-    pub fn end(&self) -> Option<Offset> {
-        self.last.map(|_| self.map.end)
-    }
-
-    /// Appends a block, also where the one before has the same status. Empty ranges are passed over.
-    ///
-    /// Panics if the range does not start where the last one ended.
-    pub fn push(&mut self, range: ByteRange, status: Status) {
-        if range.is_empty() {
-            return;
-        }
-        assert!(self.end().is_none_or(|end| end == range.start()), "blocks must touch");
-        if self.map.chunks.last().is_none_or(|chunk| chunk.starts.len() >= CHUNK_BLOCKS_BUILT) {
-            self.map.chunks.push(Chunk::with_room());
-            self.map.firsts.push(range.start());
-            self.map.masks.push(0);
-        }
-        let at = self.map.chunks.len() - 1;
-        let chunk = &mut self.map.chunks[at];
-        chunk.starts.push(range.start());
-        chunk.statuses.push(status);
-        chunk.counts[status as usize] += 1;
-        self.map.masks[at] |= bit(status);
-        self.map.end = range.end();
-        self.map.length += 1;
-        self.last = Some(status);
-    }
-
-    /// Appends a block, joined with the one before if that has the same status. See [`Builder::push`].
-    pub fn push_merged(&mut self, range: ByteRange, status: Status) {
-        if self.last == Some(status) && !range.is_empty() {
-            assert_eq!(self.map.end, range.start(), "blocks must touch");
-            self.map.end = range.end();
-        } else {
-            self.push(range, status);
-        }
-    }
-
-    /// Returns the map.
-    pub fn finish(self) -> RescueMap {
-        self.map
-    }
-}
-
-/// Collects touching ranges with their statuses into a map.
-pub trait CollectMap: Iterator<Item = (ByteRange, Status)> + Sized {
-    /// Keeps each block for itself.
-    fn collect_split(self) -> RescueMap {
-        let mut builder = Builder::new();
-        self.for_each(|(range, status)| builder.push(range, status));
-        builder.finish()
-    }
-
-    /// Joins neighbours of equal status.
-    fn collect_merged(self) -> RescueMap {
-        let mut builder = Builder::new();
-        self.for_each(|(range, status)| builder.push_merged(range, status));
-        builder.finish()
-    }
-}
-
-impl<I: Iterator<Item = (ByteRange, Status)>> CollectMap for I {}

@@ -260,4 +260,35 @@ proptest! {
             prop_assert_eq!(map.previous_with(status, before), None);
         }
     }
+
+    #[test]
+    fn a_map_that_is_rescued_bit_by_bit_shrinks_to_one_block(runs in large_map(), step in 3u64..40, order in 0..3) {
+        let all = RangeSet::from(ByteRange::ALL);
+        let mut map = Builder::new();
+        let mut other = RangeMap::new();
+        let mut end = 0;
+        for (length, status) in runs {
+            map.push(range(end, end + length), status);
+            other.insert(end..end + length, status);
+            end += length;
+        }
+        let mut map = map.finish();
+        map.merge();
+        let steps = end.div_ceil(step);
+        for i in 0..steps {
+            // Upwards, downwards, or all over the map.
+            let place = match order { 0 => i, 1 => steps - 1 - i, _ => i * 7919 % steps };
+            let (start, stop) = (place * step, (place * step + step).min(end));
+            map.change(range(start, stop), Status::Finished, &all);
+            other.insert(start..stop, Status::Finished);
+            if i % 16 == 0 {
+                map.check();
+                let blocks = other.iter().map(|(r, s)| (r.start, r.end, *s));
+                prop_assert!(map.blocks().map(plain).eq(blocks));
+            }
+        }
+        if order < 2 || !steps.is_multiple_of(7919) {
+            prop_assert_eq!(map, RescueMap::single(range(0, end), Status::Finished));
+        }
+    }
 }
