@@ -92,7 +92,7 @@ pub(super) fn write_annotated(
             let length = number::size(piece.range.length(), prefixes);
             // Sizes in whole bytes stand out by the missing unit.
             let unit = if piece.range.length() > number::SIZE_LIMIT as u64 { 'B' } else { ' ' };
-            text.extend_from_slice(format!("\t#  {at:>9}B  {length:>9}{unit}").as_bytes());
+            let _ = write!(text, "\t#  {at:>9}B  {length:>9}{unit}");
         }
         text.push(b'\n');
     }
