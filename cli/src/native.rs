@@ -12,6 +12,7 @@ use block::Errno;
 use clap::{Parser, Subcommand};
 use thiserror::Error;
 
+pub mod gen_docs;
 pub mod map;
 pub mod rescue;
 
@@ -37,6 +38,12 @@ pub enum Action {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<OsString>,
     },
+    /// Write the manual pages and the shell completions of every name this program answers to
+    #[command(hide = true)]
+    GenDocs {
+        /// Gets the folders man and completions
+        folder: PathBuf,
+    },
 }
 
 /// Runs a command with its whole command line.
@@ -44,6 +51,9 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
     let result = match Cli::parse_from(arguments.iter()).action {
         // Its options come from ddrescue's table: see `rescue::dialect`.
         Action::Rescue { .. } => return rescue::run(arguments),
+        Action::GenDocs { folder } => gen_docs::write(&folder)
+            .map(|()| 0)
+            .map_err(|e| Failure::System { action: "write manual pages into it", path: folder, errno: Errno::of(&e) }),
         Action::Map(command) => map::run(command, &arguments),
     };
     match result {

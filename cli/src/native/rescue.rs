@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -299,7 +300,9 @@ fn open_source(wanted: &Wanted) -> Result<FileSource, Failure> {
         let sector = (wanted.job.sector > 0).then_some(wanted.job.sector);
         FileSource::open(&wanted.source, FileOptions { access, sector, damage_errnos })
     };
-    let is_device = DeviceInfo::at(&wanted.source).is_some_and(|info| info.is_block_device);
+    // Not by opening it: a pipe would wait for somebody to write.
+    let is_device =
+        std::fs::metadata(&wanted.source).is_ok_and(|metadata| metadata.file_type().is_block_device());
     let access = wanted.access.unwrap_or(if is_device { Access::Direct } else { Access::Buffered });
     open(access).map_err(|error| match (&error, access) {
         (SourceError::Open { errno: Errno::EINVAL, .. }, Access::Direct) => Failure::system(format!(
@@ -541,8 +544,9 @@ impl Displays {
                 None => vec![plain(plain::Habit::Regular)],
             },
         };
-        let screen = Screen::new(&wanted.job, now.whole_secs());
-        let logs = Some(Watch::new(QUIET, screen, logs));
+        let job = Job { verbosity: QUIET, ..wanted.job.clone() };
+        let screen = Screen::new(&job, now.whole_secs());
+        let logs = Some(Watch::new(&job, screen, logs));
         Displays { shown, logs, tracker: Tracker::default() }
     }
 

@@ -1,0 +1,105 @@
+//! Real block devices with real damage.
+
+use nix::libc;
+use rig::{BadRange, FaultyFile, FaultyFileOptions, LoopDevice, LoopOptions};
+
+use super::*;
+
+fn bad(sectors: &[(u64, u64)], errno: i32) -> Vec<BadRange> {
+    sectors.iter().map(|(at, count)| BadRange::new(at * 512..(at + count) * 512, errno)).collect()
+}
+
+#[test]
+fn single_bad_sectors_of_a_device_are_found_exactly_and_nothing_else_is_lost() {
+    let size = 8 << 20;
+    let sectors = [(0, 1), (77, 1), (79, 2), (5000, 9), (16383, 1)];
+    let damage = bad(&sectors, libc::ENODATA);
+    let file = FaultyFile::serve(FaultyFileOptions { size, bad: damage, ..FaultyFileOptions::default() });
+    let device = LoopDevice::over(&file.path());
+    let bench = Bench::new();
+    let ended = bench.rescue(device.path(), &[]).expect(1);
+    ended.says("past the page cache");
+    let expected: Vec<_> =
+        sectors.iter().map(|(at, count)| (at * 512, count * 512, Status::BadSector)).collect();
+    assert_eq!(bench.missing(), expected);
+    assert_eq!(bench.check_promises(file.content()), size - 14 * 512);
+    assert!(file.requests().iter().all(|request| request.direct), "a read went through the page cache");
+}
+
+#[test]
+fn a_device_with_sectors_of_4096_bytes_is_read_in_these() {
+    let size = 4 << 20;
+    let damage =
+        vec![BadRange::new(40_960..45_056, libc::EIO), BadRange::new(1_000_448..1_000_960, libc::EIO)];
+    let file = FaultyFile::serve(FaultyFileOptions { size, bad: damage, ..FaultyFileOptions::default() });
+    let device = LoopDevice::with(&file.path(), LoopOptions { sector: 4096, ..LoopOptions::default() });
+    let bench = Bench::new();
+    bench.rescue(device.path(), &[]).expect(1).says("sectors of 4096 bytes");
+    let sector_of = 1_000_448 / 4096 * 4096;
+    let expected = [(40_960, 4096, Status::BadSector), (sector_of, 4096, Status::BadSector)];
+    assert_eq!(bench.missing(), expected);
+    bench.check_promises(file.content());
+}
+
+#[test]
+fn a_device_that_dies_and_comes_back_is_found_again_and_loses_nothing() {
+    let size = 16 << 20;
+    let file = FaultyFile::serve(FaultyFileOptions { size, ..FaultyFileOptions::default() });
+    let device = LoopDevice::over(&file.path());
+    file.die_after(20, libc::ENODEV);
+    let bench = Bench::new();
+    let mut command = bench.command();
+    command.args(["rescue", "--json"]).arg(device.path()).arg("image").stdout(Stdio::piped());
+    let child = command.spawn().expect("diskwright runs");
+    // While it is gone, the map on the disk must not call any of it bad.
+    rig::wait_until("the loss is not noticed", || bench.path("image.map").exists());
+    rig::pause(std::time::Duration::from_millis(200));
+    assert!(
+        bench.missing().iter().all(|(_, _, status)| *status == Status::NonTried),
+        "{:?}",
+        bench.missing()
+    );
+    file.revive();
+    let ended = Ended::of(child.wait_with_output().expect("diskwright ends")).expect(0);
+    assert!(ended.stdout.contains("\"event\":\"device-lost\""), "{}", ended.stdout);
+    assert!(ended.stdout.contains("\"event\":\"device-found\""), "{}", ended.stdout);
+    assert_eq!(bench.missing(), []);
+    assert_eq!(bench.check_promises(file.content()), size);
+}
+
+#[test]
+fn a_device_that_stays_away_stops_the_run_resumably_and_marks_nothing() {
+    let size = 16 << 20;
+    let file = FaultyFile::serve(FaultyFileOptions { size, ..FaultyFileOptions::default() });
+    let device = LoopDevice::over(&file.path());
+    file.die_after(20, libc::ENODEV);
+    let bench = Bench::new();
+    let ended = bench.rescue(device.path(), &["--wait-for-device=1"]).expect(3);
+    ended.says("the device is gone");
+    ended.says("go on with");
+    assert!(
+        bench.missing().iter().all(|(_, _, status)| *status == Status::NonTried),
+        "{:?}",
+        bench.missing()
+    );
+    bench.check_promises(file.content());
+    file.revive();
+    bench.rescue(device.path(), &[]).expect(0).says("goes on from the map");
+    assert_eq!(bench.check_promises(file.content()), size);
+}
+
+#[test]
+fn json_begins_with_the_version_ends_with_the_exit_status_and_nothing_else_is_on_stdout() {
+    let damage = bad(&[(100, 3)], libc::EIO);
+    let file = FaultyFile::serve(FaultyFileOptions { bad: damage, ..FaultyFileOptions::default() });
+    let bench = Bench::new();
+    let ended = bench.rescue(&file.path(), &["--json"]).expect(1);
+    let lines: Vec<serde_json::Value> =
+        ended.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let (first, last) = (&lines[0], &lines[lines.len() - 1]);
+    assert_eq!((&first["event"], &first["version"]), (&"start".into(), &env!("CARGO_PKG_VERSION").into()));
+    assert_eq!(last["event"], "end");
+    assert_eq!(last["rescued_bytes"], (1 << 20) - 3 * 512);
+    assert_eq!(last["exit"], 1);
+    assert!(last["failed_reads"].as_u64() > Some(3), "{last}");
+}

@@ -1,0 +1,109 @@
+//! What must not happen is refused, with a word on what to do.
+
+use rig::{Content, LoopDevice, LoopOptions, Mount};
+
+use super::*;
+
+fn image_file(bench: &Bench, name: &str, size: u64) -> PathBuf {
+    let path = bench.path(name);
+    Content::new(4).write_image(&path, size);
+    path
+}
+
+#[test]
+fn the_source_is_never_the_destination_under_any_name() {
+    let bench = Bench::new();
+    image_file(&bench, "source", 1 << 20);
+    std::os::unix::fs::symlink("source", bench.path("link")).expect("a link");
+    let before = std::fs::read(bench.path("source")).expect("a file");
+    for name in ["source", "link", "./source"] {
+        let mut command = bench.command();
+        command.args(["rescue", "--force", "source", name]);
+        Ended::of(command.output().expect("diskwright runs")).expect(2).says("the source itself");
+    }
+    assert!(before == std::fs::read(bench.path("source")).expect("a file"));
+}
+
+#[test]
+fn a_mounted_destination_is_refused_even_by_force_and_a_mounted_source_unless_told() {
+    let bench = Bench::new();
+    let disk = image_file(&bench, "disk", 16 << 20);
+    let device = LoopDevice::with(&disk, LoopOptions { writable: true, ..LoopOptions::default() });
+    let mount = Mount::ext4(device.path());
+    image_file(&bench, "source", 1 << 20);
+    let mut command = bench.command();
+    command.args(["rescue", "--force", "source"]).arg(device.path());
+    Ended::of(command.output().expect("diskwright runs")).expect(2).says("is mounted for writing at");
+    bench.rescue(device.path(), &[]).expect(2).says("--allow-mounted");
+    assert!(!bench.image().exists());
+    bench.rescue(device.path(), &["--allow-mounted"]).expect(0);
+    drop(mount);
+}
+
+#[test]
+fn a_destination_on_the_disk_that_is_to_be_rescued_is_refused() {
+    let bench = Bench::new();
+    let disk = image_file(&bench, "disk", 16 << 20);
+    let device = LoopDevice::with(&disk, LoopOptions { writable: true, ..LoopOptions::default() });
+    let mount = Mount::ext4(device.path());
+    let mut command = bench.command();
+    command.args(["rescue", "--allow-mounted"]).arg(device.path()).arg(mount.file("image"));
+    Ended::of(command.output().expect("diskwright runs"))
+        .expect(2)
+        .says("name a destination on another disk");
+}
+
+#[test]
+fn a_device_is_overwritten_only_by_force() {
+    let bench = Bench::new();
+    let target = image_file(&bench, "target", 1 << 20);
+    let device = LoopDevice::with(&target, LoopOptions { writable: true, ..LoopOptions::default() });
+    image_file(&bench, "source", 1 << 20);
+    let run = |options: &[&str]| {
+        let mut command = bench.command();
+        command.arg("rescue").args(options).arg("source").arg(device.path()).arg("map");
+        Ended::of(command.output().expect("diskwright runs"))
+    };
+    run(&[]).expect(2).says("--force");
+    run(&["--force"]).expect(0);
+}
+
+#[test]
+fn an_image_without_its_map_a_map_without_its_image_and_the_map_of_another_source_are_refused() {
+    let bench = Bench::new();
+    image_file(&bench, "source", 1 << 20);
+    let source = bench.path("source");
+    bench.rescue(&source, &[]).expect(0);
+    std::fs::rename(bench.path("image.map"), bench.path("kept")).expect("a rename");
+    bench.rescue(&source, &[]).expect(2).says("there is no map");
+    std::fs::rename(bench.path("kept"), bench.path("image.map")).expect("a rename");
+    std::fs::File::create(bench.image()).and_then(|f| f.set_len(4096)).expect("a short image");
+    bench.rescue(&source, &[]).expect(2).says("4096 bytes long");
+    bench.rescue(&source, &["--force"]).expect(2).says("4096 bytes long");
+    std::fs::remove_file(bench.image()).expect("a file");
+    bench.rescue(&source, &[]).expect(2).says("0 bytes long");
+    image_file(&bench, "other", 2 << 20);
+    std::fs::write(bench.image(), vec![0; 1 << 20]).expect("an image");
+    bench.rescue(&bench.path("other"), &[]).expect(2).says("made from another source");
+}
+
+#[test]
+fn bad_input_gets_a_message_that_says_what_and_where() {
+    let bench = Bench::new();
+    image_file(&bench, "source", 1 << 20);
+    let source = bench.path("source");
+    std::fs::write(bench.path("image.map"), "0 ? 1\n0 512 +\n1024 512 +\n").expect("a map");
+    bench.rescue(&source, &[]).expect(5).says("image.map:3: block at 0x00000400 should start at 0x00000200");
+    std::fs::write(bench.path("image.map"), [0xFF; 300]).expect("a map");
+    bench.rescue(&source, &[]).expect(5).says("image.map:1:");
+    std::fs::remove_file(bench.path("image.map")).expect("a file");
+    bench.rescue(&bench.path("nothing"), &[]).expect(4).says("No such file or directory");
+    bench.rescue(&source, &["--retry-passes=x"]).expect(2).says("--retry-passes");
+    bench.rescue(&source, &["--no-such-thing"]).expect(2).says("--help");
+    let fifo = bench.path("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).expect("a fifo");
+    bench.rescue(&fifo, &[]).expect(4).says("cannot be read at a chosen position");
+    bench.rescue(bench.folder.path(), &[]).expect(4);
+    std::fs::write(bench.path("empty"), "").expect("a file");
+    bench.rescue(&bench.path("empty"), &[]).expect(0);
+}

@@ -1,0 +1,135 @@
+//! Full disks, failing destinations, reads that hang.
+
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use rig::{Content, FaultyFile, FaultyFileOptions, Mount};
+
+use super::*;
+
+#[test]
+fn a_full_destination_stops_the_run_and_nothing_that_was_promised_is_lost() {
+    let bench = Bench::new();
+    let content = Content::new(9);
+    content.write_image(&bench.path("source"), 8 << 20);
+    let small = Mount::tmpfs(3 << 20);
+    let image = small.file("image");
+    let run = || {
+        let mut command = bench.command();
+        command.args(["rescue", "source"]).arg(&image).arg("map");
+        Ended::of(command.output().expect("diskwright runs"))
+    };
+    let ended = run().expect(4);
+    ended.says("No space left on device");
+    ended.says("Make room");
+    let promised = promises(&bench.path("map"), &image, content);
+    assert!(promised > 1 << 20, "only {promised} bytes were kept");
+    // Room is made: the same command goes on.
+    let big = bench.path("bigger");
+    std::fs::copy(&image, &big).expect("a copy");
+    let mut command = bench.command();
+    command.args(["rescue", "source", "bigger", "map"]);
+    Ended::of(command.output().expect("diskwright runs")).expect(0);
+    assert_eq!(promises(&bench.path("map"), &big, content), 8 << 20);
+}
+
+#[test]
+fn a_map_that_cannot_be_saved_is_saved_elsewhere_and_says_where() {
+    let bench = Bench::new();
+    let content = Content::new(10);
+    content.write_image(&bench.path("source"), 2 << 20);
+    let small = Mount::tmpfs(64 << 10);
+    std::fs::write(small.file("filler"), vec![1; 1 << 20]).expect_err("the file system should be full");
+    let map = small.file("map");
+    let mut command = bench.command();
+    command.args(["rescue", "source", "image"]).arg(&map).env("HOME", bench.folder.path());
+    let ended = Ended::of(command.output().expect("diskwright runs")).expect(4);
+    ended.says("was saved in ./map.emergency");
+    let promised = promises(&bench.path("map.emergency"), &bench.image(), content);
+    assert_eq!(promised, 2 << 20);
+}
+
+#[test]
+fn a_map_and_an_image_on_one_full_disk_keep_their_promises() {
+    let bench = Bench::new();
+    let content = Content::new(11);
+    content.write_image(&bench.path("source"), 8 << 20);
+    let small = Mount::tmpfs(3 << 20);
+    let mut command = bench.command();
+    command.args(["rescue", "--mapfile-interval=0,5", "source"]).arg(small.file("image"));
+    command.env("HOME", bench.folder.path());
+    Ended::of(command.output().expect("diskwright runs")).expect(4);
+    let emergency = bench.path("image.map.emergency");
+    let map = if emergency.exists() { emergency } else { small.file("image.map") };
+    assert!(promises(&map, &small.file("image"), content) > 1 << 20);
+}
+
+#[test]
+fn a_read_that_hangs_keeps_nobody_from_stopping_and_the_map_is_saved_first() {
+    let size = 64 << 20;
+    let file = FaultyFile::serve(FaultyFileOptions { size, ..FaultyFileOptions::default() });
+    file.hold(40 << 20..41 << 20);
+    let bench = Bench::new();
+    let mut command = bench.command();
+    command.args(["rescue", "--plain"]).arg(file.path()).arg("image").stderr(Stdio::piped());
+    let mut child = command.spawn().expect("diskwright runs");
+    rig::wait_until("no read hangs", || file.held() > 0);
+    let id = Pid::from_raw(child.id() as i32);
+    kill(id, Signal::SIGINT).expect("a signal can be sent");
+    // The first one saves what is known although the read does not come back.
+    rig::wait_until("no map is saved", || bench.path("image.map").exists());
+    assert!(bench.check_promises(file.content()) > 16 << 20);
+    assert!(child.try_wait().expect("a child").is_none(), "it should still wait for the read");
+    kill(id, Signal::SIGINT).expect("a signal can be sent");
+    // The thread that waits for the disk belongs to the kernel until the disk answers; all the rest has gone.
+    let stat = format!("/proc/{id}/stat");
+    rig::wait_until("the second signal does not end it", || {
+        std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") Z "))
+    });
+    file.release();
+    let status = child.wait().expect("a child");
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(Signal::SIGINT as i32));
+    bench.check_promises(file.content());
+    bench.rescue(&file.path(), &[]).expect(0);
+    assert_eq!(bench.check_promises(file.content()), size);
+}
+
+#[test]
+fn a_signal_while_reads_come_back_saves_and_ends_by_that_signal() {
+    let size = 32 << 20;
+    let file = FaultyFile::serve(FaultyFileOptions { size, ..FaultyFileOptions::default() });
+    let bench = Bench::new();
+    let mut command = bench.command();
+    command
+        .args(["rescue", "--plain", "--max-read-rate=2M"])
+        .arg(file.path())
+        .arg("image")
+        .stderr(Stdio::piped());
+    let child = command.spawn().expect("diskwright runs");
+    rig::wait_until("nothing is rescued", || bench.image().exists());
+    rig::pause(Duration::from_millis(1200));
+    let id = Pid::from_raw(child.id() as i32);
+    kill(id, Signal::SIGUSR1).expect("a signal can be sent");
+    kill(id, Signal::SIGTERM).expect("a signal can be sent");
+    let output = child.wait_with_output().expect("a child");
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&output.status), Some(Signal::SIGTERM as i32));
+    let ended = Ended::of(output);
+    ended.says("Go on with");
+    assert!(bench.check_promises(file.content()) > 0);
+}
+
+/// Checks a map against an image; returns the bytes promised.
+fn promises(map: &Path, image: &Path, content: Content) -> u64 {
+    let text = std::fs::read(map).unwrap_or_else(|e| panic!("{}: {e}", map.display()));
+    let mapfile = Mapfile::parse(&text).expect("a map that can be read");
+    let image = std::fs::read(image).expect("an image");
+    let mut bytes = 0;
+    for block in mapfile.map.blocks().filter(|b| b.status == Status::Finished) {
+        let (from, length) = (block.range.start().bytes(), block.range.length() as usize);
+        let there = image.get(from as usize..from as usize + length);
+        assert!(there == Some(&content.bytes(from, length)[..]), "a false + at {}", block.range);
+        bytes += length as u64;
+    }
+    bytes
+}
