@@ -18,6 +18,11 @@ impl Book {
     /// Opens a book: joins equal neighbours of the map and splits it at the borders of the domain.
     pub fn new(mut map: RescueMap, domain: RangeSet) -> Book {
         map.merge();
+        Book::of_blocks(map, domain)
+    }
+
+    /// Opens a book whose map keeps its blocks as they are split, but for the borders of the domain.
+    pub fn of_blocks(mut map: RescueMap, domain: RangeSet) -> Book {
         map.split_at_borders(&domain);
         let mut book = Book { map, domain, bytes: [0; 5], bad_areas: 0 };
         book.recount();
@@ -32,6 +37,17 @@ impl Book {
     /// What is to be rescued.
     pub fn domain(&self) -> &RangeSet {
         &self.domain
+    }
+
+    /// Gives blocks in the domain another status, each for itself: equal neighbours stay apart. Linear.
+    pub fn retype(&mut self, becomes: impl Fn(Status) -> Status) {
+        let domain = &self.domain;
+        let new_status = |block: &Block| match domain.contains(block.range.start()) {
+            true => becomes(block.status),
+            false => block.status,
+        };
+        self.map = self.map.blocks().map(|block| (block.range, new_status(&block))).collect();
+        self.recount();
     }
 
     /// Bytes with this status in the domain.

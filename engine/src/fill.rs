@@ -132,7 +132,6 @@ impl<'a> Fill<'a> {
         };
         if matches!(ending, Ending::Finished) {
             self.position.phase = Phase::Finished;
-            self.position.pass = 1;
         }
         let flushed = self.sink.flush().map_err(Trouble::Sink);
         let map = self.book.map();

@@ -98,7 +98,6 @@ impl<'a> Generate<'a> {
         };
         if matches!(ending, Ending::Finished) {
             self.position.phase = Phase::Finished;
-            self.position.pass = 1;
         }
         self.book.merge();
         match (ending, self.saver.save(self.copy, &self.position, self.book.map(), Occasion::Last)) {

@@ -38,6 +38,12 @@ pub enum Limit {
 }
 
 impl Limits {
+    /// Returns the limits that a read has just passed: these stop the run before anything else is done.
+    pub fn passed_by_reads(&self, rates: &Rates) -> Vec<Limit> {
+        let over = self.read_errors_max.is_some_and(|limit| rates.read_errors() > limit);
+        if over { vec![Limit::ReadErrors] } else { Vec::new() }
+    }
+
     /// Returns every limit that is passed.
     pub fn passed(&self, book: &Book, rates: &Rates) -> Vec<Limit> {
         let over = |value: u64, limit: Option<u64>| limit.is_some_and(|limit| value > limit);

@@ -325,6 +325,7 @@ impl<'a> Rescue<'a> {
                 None => self.lone(sweep, request)?,
             };
             at = sweep.after(done.range);
+            self.stop_at(self.options.limits.passed_by_reads(&self.rates))?;
             self.after_read(sweep, &done)?;
             outcome.earlier_reads = reads + done.reads - 1;
             reads += done.reads;
@@ -358,15 +359,18 @@ impl<'a> Rescue<'a> {
         if is_new_pass {
             self.begin_pass(sweep.stage);
         }
-        let now = self.clock.now().whole_secs();
-        self.rates.tick(now, self.book.bytes(Status::Finished));
+        self.rates.tick(self.clock.now().whole_secs(), self.book.bytes(Status::Finished));
         self.tell(&Event::Reading { range: request });
-        let limits = self.options.limits.passed(&self.book, &self.rates);
-        if !limits.is_empty() {
-            limits.iter().for_each(|limit| self.tell(&Event::LimitPassed(*limit)));
-            return Err(Stop::Limits(limits));
-        }
+        self.stop_at(self.options.limits.passed(&self.book, &self.rates))?;
         self.check_interrupt()
+    }
+
+    fn stop_at(&mut self, limits: Vec<Limit>) -> Result<(), Stop> {
+        if limits.is_empty() {
+            return Ok(());
+        }
+        limits.iter().for_each(|limit| self.tell(&Event::LimitPassed(*limit)));
+        Err(Stop::Limits(limits))
     }
 
     fn end_pass(&mut self) {
@@ -755,7 +759,6 @@ impl<'a> Rescue<'a> {
         self.rates.conclude(self.clock.now().whole_secs(), self.book.bytes(Status::Finished));
         if matches!(ending, Ending::Finished) {
             self.position.phase = Phase::Finished;
-            self.position.pass = 1;
         }
         self.tell(&Event::Ended);
         if let Err(error) = self.writer.extend()

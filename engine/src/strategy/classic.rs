@@ -35,8 +35,20 @@ pub struct ClassicOptions {
     pub scraping: bool,
     /// Times that every bad sector is read again; `None`: for ever.
     pub retries: Option<u32>,
+    /// Whether scraping is left out when all there is to scrape was found without reading.
+    pub unread_insides: UnreadInsides,
     /// Where an earlier run stopped.
     pub resume: Option<Position>,
+}
+
+/// What becomes of failed blocks that trimming finds between two bad sectors, so that it need not read them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnreadInsides {
+    /// They are scraped like any others.
+    Count,
+    /// They are scraped if there is something else to scrape; alone they are left to the next run. GNU ddrescue does
+    /// not count them in its sums, and goes by these.
+    Overlooked,
 }
 
 /// Whether passes change direction.
@@ -61,6 +73,7 @@ impl Default for ClassicOptions {
             trimming: true,
             scraping: true,
             retries: Some(0),
+            unread_insides: UnreadInsides::Count,
             resume: None,
         }
     }
@@ -91,6 +104,8 @@ pub struct Classic {
     skip: u64,
     /// Size of the last skip after a slow read, in bytes.
     slow_skip: u64,
+    /// Bytes that trimming gave over to scraping without reading.
+    unread: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -167,7 +182,7 @@ impl Classic {
     /// Makes the strategy.
     pub fn new(options: ClassicOptions) -> Classic {
         let skip = options.skip_initial;
-        Classic { options, state: State::Begin, skip, slow_skip: 0 }
+        Classic { options, state: State::Begin, skip, slow_skip: 0, unread: 0 }
     }
 
     // Copying.
@@ -327,7 +342,7 @@ impl Classic {
         let block =
             self.options.trimming.then(|| next_block(view, Status::NonTrimmed, at, direction)).flatten();
         let Some(block) = block.map(|block| block.range) else {
-            self.begin_scraping();
+            self.begin_scraping(view);
             return None;
         };
         let is_bad = |neighbour: Option<Block>| neighbour.is_some_and(|b| b.status == Status::BadSector);
@@ -335,7 +350,10 @@ impl Classic {
             (!is_bad(view.book.map().before(block)), is_bad(view.book.map().after(block)));
         let at = far_end(block, direction);
         Some(match (is_open, is_closed) {
-            (false, true) => self.leave_inside(at, block),
+            (false, true) => {
+                self.unread += block.length();
+                self.leave_inside(at, block)
+            }
             (true, _) => self.trim_side(at, Edge { block, side: Side::Leading, is_closed }),
             (false, false) => self.trim_side(at, Edge { block, side: Side::Trailing, is_closed }),
         })
@@ -357,7 +375,12 @@ impl Classic {
 
     // Scraping.
 
-    fn begin_scraping(&mut self) {
+    fn begin_scraping(&mut self, view: View<'_>) {
+        let is_overlooked = self.unread > 0 && view.book.bytes(Status::NonScraped) <= self.unread;
+        if is_overlooked && self.options.unread_insides == UnreadInsides::Overlooked {
+            self.begin_retrying(view);
+            return;
+        }
         self.state = State::Scraping { at: natural_start(self.options.direction) };
     }
 

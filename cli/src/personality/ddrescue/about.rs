@@ -29,8 +29,8 @@ pub struct Outlook<'a> {
     pub book: &'a Book,
     /// Where the map's last run stopped.
     pub position: Position,
-    /// Whether there was a mapfile.
-    pub resumes: bool,
+    /// Where the map ended as it was read, or 0; `None` if there was no mapfile.
+    pub map_end: Option<Offset>,
     /// Initial skip in bytes; 0: none.
     pub skip_initial: u64,
 }
@@ -81,9 +81,9 @@ impl Outlook<'_> {
             return;
         }
         let mut text = "Press Ctrl-C to interrupt\n".to_owned();
-        if self.resumes {
+        if let Some(end) = self.map_end {
             text.push_str("Initial status (read from mapfile)\n");
-            text.push_str(&self.initial_status());
+            text.push_str(&self.initial_status(end));
             text.push_str("\nCurrent status\n");
         }
         put(&text);
@@ -225,7 +225,7 @@ impl Outlook<'_> {
         push_line(text, &mut line);
     }
 
-    fn initial_status(&self) -> String {
+    fn initial_status(&self, end: Offset) -> String {
         let mut text = String::new();
         let map = self.book.map();
         if self.job.verbosity >= 3 {
@@ -239,7 +239,7 @@ impl Outlook<'_> {
                 self.bytes(last)
             );
         }
-        text.push_str(&domain_line(self.book.domain(), map.extent().unwrap_or_default().end()));
+        text.push_str(&domain_line(self.book.domain(), end));
         let size = |status| self.bytes(self.book.bytes(status));
         let _ = writeln!(
             text,
@@ -256,7 +256,7 @@ impl Outlook<'_> {
 /// Says that sizes are those of a part, if they are; else nothing.
 pub fn domain_line(domain: &RangeSet, end: Offset) -> String {
     let span = domain.span().unwrap_or_default();
-    if span.start() == Offset::ZERO && span.end() >= end && domain.ranges().len() <= 1 {
+    if span.start() == Offset::ZERO && span.end() >= end {
         return String::new();
     }
     let shown = |at: Offset| format!("{}B", number::grouped_spaced(at.bytes() as i64));

@@ -62,8 +62,12 @@ impl Area {
 
     /// Ends the area with a last message.
     pub fn close(&mut self, message: &str, gap: Gap) {
-        let gap = if gap == Gap::Line { "\n" } else { "" };
-        let text = format!("\r{gap}{}\n", self.padded(message));
+        let width = self.message.chars().count();
+        let text = match gap {
+            Gap::None => format!("\r{message:width$}\n"),
+            // The line end counts as part of the message, so that one blank less follows.
+            Gap::Line => format!("\r\n{message:w$}\n", w = width.saturating_sub(1)),
+        };
         self.put(&text);
     }
 

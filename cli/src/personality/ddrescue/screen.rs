@@ -2,6 +2,7 @@
 //!
 //! Owns the layout of 1.29: data preview and six lines of numbers. Must not know when it is refreshed.
 
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 
 use block::Offset;
@@ -22,22 +23,37 @@ pub struct Screen {
     prefixes: Prefixes,
     shift: i64,
     counts_slow_reads: bool,
+    passes: [bool; 5],
     retries: bool,
     started: u64,
+    /// The current rate at each refresh of this pass but the first.
+    samples: VecDeque<u64>,
     preview: Vec<u8>,
     preview_lines: usize,
     /// Where the preview's data was read; `None`: there is none.
     preview_at: Option<Offset>,
 }
 
-/// Whether the run goes on.
+/// When the screen is refreshed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
-    /// It does.
+    /// For the first time in a pass.
+    First,
+    /// In the middle of one, or at its end.
+    Later,
+}
+
+/// Whether the run goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It does, or was stopped.
     Running,
     /// It came to its end.
     Finished,
 }
+
+/// Rates that the remaining time is guessed from.
+const SAMPLES_MAX: usize = 30;
 
 impl Screen {
     /// Makes the screen of a run that starts at second `started`.
@@ -46,8 +62,10 @@ impl Screen {
             prefixes: job.prefixes,
             shift: job.shift(),
             counts_slow_reads: job.min_read_rate.is_some(),
+            passes: job.passes,
             retries: job.retries != Some(0),
             started,
+            samples: VecDeque::new(),
             preview: vec![0; job.preview_lines * PREVIEW_COLUMNS],
             preview_lines: job.preview_lines,
             preview_at: None,
@@ -57,6 +75,11 @@ impl Screen {
     /// Lines that the screen takes.
     pub fn height(&self) -> usize {
         6 + if self.preview_lines > 0 { self.preview_lines + 2 } else { 0 }
+    }
+
+    /// The copying passes that are to be run.
+    pub fn passes(&self) -> [bool; 5] {
+        self.passes
     }
 
     /// Takes note of data for the preview.
@@ -87,7 +110,8 @@ impl Screen {
     }
 
     /// All lines.
-    pub fn lines(&self, report: &Report<'_>, at: Offset, moment: Moment) -> String {
+    pub fn lines(&mut self, report: &Report<'_>, at: Offset, moment: Moment, state: State) -> String {
+        self.sample(report.rates.current(), moment);
         let mut text = String::new();
         self.push_preview(&mut text);
         let (book, rates) = (report.book, report.rates);
@@ -96,10 +120,10 @@ impl Screen {
         let rate = |rate: u64| number::rate(rate, self.prefixes);
         let out_at = at.shifted(self.shift).unwrap_or_default();
         let high = |secs: u64| number::duration(i64::try_from(secs).unwrap_or(i64::MAX), Precision::High);
-        let remaining = self.remaining(report, moment).unwrap_or_else(|| "n/a".to_owned());
+        let remaining = self.remaining(report).unwrap_or_else(|| "n/a".to_owned());
         // Within the first second nobody can tell whether a read was successful after the start.
         let since = rates.since_success().filter(|since| rates.now().saturating_sub(*since) > self.started);
-        let since = since.filter(|_| moment == Moment::Running).map_or("n/a".to_owned(), high);
+        let since = since.filter(|_| state == State::Running).map_or("n/a".to_owned(), high);
         let slow = match self.counts_slow_reads {
             true => format!(" slow reads: {:9},", rates.slow_reads()),
             false => " ".repeat(22),
@@ -143,16 +167,27 @@ impl Screen {
         text
     }
 
-    fn remaining(&self, report: &Report<'_>, moment: Moment) -> Option<String> {
+    fn sample(&mut self, rate: u64, moment: Moment) {
+        match moment {
+            Moment::First => self.samples.clear(),
+            Moment::Later => {
+                self.samples.truncate(SAMPLES_MAX - 1);
+                self.samples.push_front(rate);
+            }
+        }
+    }
+
+    fn remaining(&self, report: &Report<'_>) -> Option<String> {
         const LOW_PRECISION_SECS: u64 = 180;
         let book = report.book;
-        let is_unbounded = book.domain().span().is_some_and(|span| span.end() == Offset::MAX);
-        if is_unbounded || (moment == Moment::Finished && book.is_complete()) {
+        if book.domain().span().is_some_and(|span| span.end() == Offset::MAX) {
             return None;
         }
+        let mean = self.samples.iter().sum::<u64>().checked_div(self.samples.len() as u64).unwrap_or(0);
         let bad = if self.retries { book.bytes(Status::BadSector) } else { 0 };
         let left = [Status::NonTried, Status::NonTrimmed, Status::NonScraped].map(|s| book.bytes(s));
-        let secs = report.rates.remaining_secs(left.iter().sum::<u64>() + bad)?;
+        let bytes = left.iter().sum::<u64>() + bad;
+        let secs = bytes.div_ceil(Some(mean).filter(|mean| *mean > 0)?);
         let precision = if secs >= LOW_PRECISION_SECS { Precision::Low } else { Precision::High };
         Some(number::duration(i64::try_from(secs).ok()?, precision))
     }

@@ -10,7 +10,7 @@ use block::{
     BlockSink, BlockSource, ByteRange, Clock, Nanos, Offset, WallClock, sink::FileSink, source::FileSource,
 };
 use engine::strategy::Classic;
-use engine::strategy::classic::{ClassicOptions, Turning};
+use engine::strategy::classic::{ClassicOptions, Turning, UnreadInsides};
 use engine::{
     Direction, Ending, FileStore, Keeper, KeeperOptions, Limits, Marking, RatesOptions, Rescue,
     RescueOptions, Stage, Surroundings, Trouble, WriteOptions,
@@ -96,7 +96,7 @@ fn outlook_of<'a>(job: &'a Job, files: &'a Files, begin: &'a Start, skip_initial
         size: begin.size,
         book: &begin.book,
         position: begin.position,
-        resumes: begin.map_exists,
+        map_end: begin.map_exists.then_some(begin.map_end),
         skip_initial,
     }
 }
@@ -195,6 +195,7 @@ pub fn classic_options(job: &Job, begin: &Start) -> ClassicOptions {
         trimming: !job.no_trim,
         scraping: !job.no_scrape,
         retries: job.retries,
+        unread_insides: UnreadInsides::Overlooked,
         resume: Some(begin.position),
     }
 }
@@ -220,7 +221,7 @@ impl Work<'_> {
         let Work { job, files, clock, headings, logs } = self;
         let verbosity = job.verbosity;
         let Some(signals) = Signals::listen_or_complain(job) else { return ExitCode::FAILURE };
-        let mut watch = Watch::new(verbosity, Screen::new(job, clock.now().whole_secs()), logs);
+        let mut watch = Watch::new(job, Screen::new(job, clock.now().whole_secs()), logs);
         watch.open();
         let mut person = Person::new(files.mapfile.as_deref().unwrap_or(Path::new("")), verbosity);
         let message = |stage: Option<Stage>| stage.map(words::stage);

@@ -44,6 +44,8 @@ pub struct Start {
     pub position: Position,
     /// Whether there was a mapfile, even an empty one.
     pub map_exists: bool,
+    /// Where it ended as it was read; 0 if it was empty.
+    pub map_end: Offset,
 }
 
 /// Checks the names: what may not be what else.
@@ -211,7 +213,7 @@ pub fn prepare_from(
     }
     map.merge();
     let map = subsectors::join(&map, job.sector.into());
-    let mut book = Book::new(map, domain);
+    let mut book = Book::of_blocks(map, domain);
     retry_failed(job, &mut book);
     if job.check_input_size {
         check_size(size, map_end_read, map_exists)?;
@@ -228,7 +230,8 @@ pub fn prepare_from(
     if let Some(mapfile) = &files.mapfile {
         check_writable(mapfile)?;
     }
-    Ok(Start { source, size, test_map, book, position, map_exists })
+    let map_end = map_end_read.unwrap_or_default();
+    Ok(Start { source, size, test_map, book, position, map_exists, map_end })
 }
 
 /// The domain is empty, which is no failure.
@@ -274,18 +277,12 @@ pub fn fit_to_size(map: &mut RescueMap, size: Option<u64>) -> Result<(), Complai
 
 /// Takes failed blocks in the domain for less processed ones, as `-M` and `-A` ask.
 fn retry_failed(job: &Job, book: &mut Book) {
-    let mut change = |from: &[Status], to: Status| {
-        let wanted = |range: &ByteRange, book: &Book| book.domain().contains(range.start());
-        let blocks =
-            book.map().blocks().filter(|block| from.contains(&block.status)).map(|block| block.range);
-        let blocks: Vec<ByteRange> = blocks.filter(|range| wanted(range, book)).collect();
-        blocks.into_iter().for_each(|range| book.change(range, to));
-    };
+    use Status::{BadSector, NonScraped, NonTried, NonTrimmed};
     if job.retrim {
-        change(&[Status::NonScraped, Status::BadSector], Status::NonTrimmed);
+        book.retype(|status| if matches!(status, NonScraped | BadSector) { NonTrimmed } else { status });
     }
     if job.try_again {
-        change(&[Status::NonTrimmed, Status::NonScraped], Status::NonTried);
+        book.retype(|status| if matches!(status, NonTrimmed | NonScraped) { NonTried } else { status });
     }
 }
 

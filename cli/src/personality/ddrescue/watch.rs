@@ -7,8 +7,9 @@ use engine::{Event, Observer, Report};
 use map::{Phase, Position, Status};
 
 use crate::personality::ddrescue::area::{Area, Gap, Place};
+use crate::personality::ddrescue::job::Job;
 use crate::personality::ddrescue::logs::{self, Logs};
-use crate::personality::ddrescue::screen::{Moment, Screen};
+use crate::personality::ddrescue::screen::{Moment, Screen, State};
 use crate::personality::ddrescue::words;
 
 /// Refreshes screen and logs as the engine works.
@@ -23,6 +24,8 @@ pub struct Watch {
     is_paused: bool,
     /// Whether a pass began since the last refresh.
     is_new_pass: bool,
+    /// Whether a pass has ended and no read of another one has begun.
+    is_between_passes: bool,
     /// Seconds, share rescued and position at the end.
     ended: Option<(u64, String, Position)>,
     /// Why the run stops early.
@@ -31,8 +34,8 @@ pub struct Watch {
 
 impl Watch {
     /// Watches on this screen and in these logs.
-    pub fn new(verbosity: i32, screen: Screen, logs: Logs) -> Watch {
-        let area = Area::new(screen.height(), verbosity);
+    pub fn new(job: &Job, screen: Screen, logs: Logs) -> Watch {
+        let area = Area::new(screen.height(), job.verbosity);
         Watch {
             area,
             screen,
@@ -42,6 +45,7 @@ impl Watch {
             shown: None,
             is_paused: false,
             is_new_pass: false,
+            is_between_passes: false,
             ended: None,
             reasons: Vec::new(),
         }
@@ -65,22 +69,32 @@ impl Watch {
         }
     }
 
-    fn refresh(&mut self, report: &Report<'_>, place: Place, moment: Moment) {
+    fn refresh(&mut self, report: &Report<'_>, moment: Moment, state: State) {
+        let is_first_ever = self.shown.is_none();
+        // A new pass leaves the last one's screen to be read, if something is left to do.
+        let place = match moment {
+            Moment::First if !is_first_ever && !report.book.is_complete() => Place::Below,
+            _ => Place::Same,
+        };
         if self.area.is_loud() {
-            let lines = self.screen.lines(report, self.at, moment);
-            let message = Some(self.message.as_str()).filter(|_| moment == Moment::Running);
-            self.area.show(place, &lines, message.filter(|message| !message.is_empty()));
+            let lines = self.screen.lines(report, self.at, moment, state);
+            let message = Some(self.message.as_str()).filter(|message| !message.is_empty());
+            self.area.show(place, &lines, message);
         }
         self.shown = Some(report.rates.now());
         let (book, rates) = (report.book, report.rates);
         self.logs.refreshed(rates, self.at, book.bad_areas(), book.bytes(Status::BadSector));
     }
 
-    /// A new pass leaves the last one's screen to be read, if there was one and something is left to do.
-    fn place_of_new_pass(&self, report: &Report<'_>) -> Place {
-        match self.shown {
-            Some(_) if !report.book.is_complete() => Place::Below,
-            _ => Place::Same,
+    /// Whether the last screen is the first one of a pass: one that was begun and found nothing to read.
+    fn is_in_empty_pass(&self, report: &Report<'_>) -> bool {
+        match report.stage {
+            Some(stage) if report.position.phase == Phase::Finished => {
+                let mut later = self.screen.passes().into_iter().skip(stage.pass as usize);
+                self.is_between_passes && stage.phase == Phase::Copying && later.any(|pass| pass)
+            }
+            Some(_) => self.is_between_passes,
+            None => true,
         }
     }
 
@@ -97,21 +111,25 @@ impl Observer for Watch {
         match event {
             Event::PauseBegins => {
                 self.message = "Paused".to_owned();
-                self.refresh(report, self.place_of_new_pass(report), Moment::Running);
+                self.refresh(report, Moment::First, State::Running);
                 self.is_paused = true;
             }
             Event::PassBegins(_) => self.pass_begins(report),
-            Event::PassEnds => self.refresh(report, Place::Same, Moment::Running),
+            Event::PassEnds => {
+                self.refresh(report, Moment::Later, State::Running);
+                self.is_between_passes = true;
+            }
             Event::Reading { range } => {
                 self.at = range.start();
+                self.is_between_passes = false;
                 let now = report.rates.now();
                 if std::mem::take(&mut self.is_paused) {
                     self.shown = Some(now);
                     self.is_new_pass = false;
                 } else if std::mem::take(&mut self.is_new_pass) {
-                    self.refresh(report, self.place_of_new_pass(report), Moment::Running);
+                    self.refresh(report, Moment::First, State::Running);
                 } else if self.shown != Some(now) {
-                    self.refresh(report, Place::Same, Moment::Running);
+                    self.refresh(report, Moment::Later, State::Running);
                     self.logs.second(report.rates.run_secs());
                 }
             }
@@ -132,10 +150,11 @@ impl Observer for Watch {
             }
             Event::Ended => {
                 let is_finished = report.position.phase == Phase::Finished;
-                let moment = if is_finished { Moment::Finished } else { Moment::Running };
-                let message = std::mem::take(&mut self.message);
-                self.refresh(report, Place::Same, moment);
-                self.message = message;
+                let state = if is_finished { State::Finished } else { State::Running };
+                let moment = if self.is_in_empty_pass(report) { Moment::First } else { Moment::Later };
+                // The last word follows when everything is saved.
+                self.message.clear();
+                self.refresh(report, moment, state);
                 let rescued = logs::rescued(report.book);
                 self.ended = Some((report.rates.run_secs(), rescued, report.position));
             }

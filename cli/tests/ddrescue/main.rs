@@ -1,0 +1,7 @@
+//! Our ddrescue and the original, side by side: same reads in the same order, same map, same image, same screen, same
+//! messages, same exit status.
+//!
+//! `DISKWRIGHT_SEEDS` says how many random cases to try; `DISKWRIGHT_SEED` replays one. The original must be installed.
+
+mod random;
+mod side;

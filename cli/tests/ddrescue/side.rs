@@ -1,0 +1,171 @@
+//! Two runs of one command line, and what is left of each.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const ORIGINAL: &str = "/usr/bin/ddrescue";
+const OURS: &str = env!("CARGO_BIN_EXE_diskwright");
+
+/// Who runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The original.
+    Original,
+    /// This project.
+    Ours,
+}
+
+/// What is left of a run, without what must differ.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Exit status, or the negative number of the signal that ended it.
+    pub status: i32,
+    /// The reads log without comments.
+    pub reads: Vec<String>,
+    /// The mapfile without comments.
+    pub map: Vec<String>,
+    /// The image.
+    pub image: Vec<u8>,
+    /// Standard error.
+    pub messages: String,
+    /// Standard output in the layout of 1.27; empty if the clock had a say in it.
+    pub screen: String,
+}
+
+/// Runs one side in `folder`, where it finds its files; names in `words` are relative to that.
+pub fn run(side: Side, folder: &Path, words: &[String], input: &[u8]) -> Outcome {
+    let (program, name) = match side {
+        Side::Original => (ORIGINAL, "ddrescue"),
+        Side::Ours => (OURS, "ddrescue"),
+    };
+    assert!(Path::new(program).exists(), "{program} must be installed");
+    let _ = fs::remove_file(folder.join("reads"));
+    let mut command = Command::new(program);
+    command.arg0(name).args(words).current_dir(folder).env("LC_ALL", "C").env("HOME", folder);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // Who refuses its command line does not read its input.
+    let _ = child.stdin.take().unwrap().write_all(input);
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let (screen, messages) = (text(output.stdout), text(output.stderr));
+    Outcome {
+        status: output.status.code().unwrap_or_else(|| -output.status.signal().unwrap_or(0)),
+        reads: content_of(&folder.join("reads")),
+        map: content_of(&folder.join("map")),
+        image: fs::read(folder.join("image")).unwrap_or_default(),
+        messages: if side == Side::Ours { without_numbers(&messages) } else { messages },
+        screen: screen_of(side, &screen),
+    }
+}
+
+/// The lines of a file that are no comments.
+fn content_of(path: &Path) -> Vec<String> {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).map(str::to_owned).collect()
+}
+
+/// Fatal errors of 1.29 end in the error's number.
+fn without_numbers(messages: &str) -> String {
+    let without = |line: &str| line.find(" (errno=").map_or(line.to_owned(), |at| line[..at].to_owned()) + "\n";
+    messages.lines().map(without).collect()
+}
+
+/// A screen in the layout of 1.27; nothing if it shows that time has passed.
+fn screen_of(side: Side, screen: &str) -> String {
+    let lines = screen.replace('\r', "\u{240d}\n");
+    let has_waited = |line: &str| line.contains("run time:") && !line.trim_end().ends_with(" 0s");
+    if lines.lines().any(has_waited) {
+        return String::new();
+    }
+    let older = |line: &str| match side {
+        Side::Original if line.starts_with("(sizes limited") => {
+            ["Ki", "Mi", "k", "M"].iter().fold(line.to_owned(), |line, suffix| {
+                line.replace(&format!("{suffix} B"), &format!(" {suffix}B"))
+            })
+        }
+        Side::Original => line.replace("GNU ddrescue 1.27", "(banner)").replace("' (0)", "'"),
+        Side::Ours => as_1_27(line),
+    };
+    lines.lines().map(|line| older(line) + "\n").collect()
+}
+
+fn as_1_27(line: &str) -> String {
+    if line.starts_with("Diskwright") {
+        return "(banner)".to_owned();
+    }
+    let numbers = |line: &str, name: &str, width: usize| -> Option<String> {
+        let at = line.find(name)? + name.len();
+        let end = at + line[at..].find(',')?;
+        let number = line[at..end].trim();
+        Some(format!("{}{number:>width$}{}", &line[..at], &line[end..]))
+    };
+    let mut line = line.to_owned();
+    for (name, width) in [("bad areas:", 9), ("read errors:", 9)] {
+        if line.contains("run time:") || line.contains("remaining time:") {
+            line = numbers(&line, name, width).unwrap_or(line);
+        }
+    }
+    for column in ["current rate:", "average rate:", "error rate:", "time since last"] {
+        if let Some(at) = line.find(column).filter(|at| line[..*at].ends_with("   ")) {
+            line.remove(at - 1);
+        }
+    }
+    for column in ["run time:", "remaining time:"] {
+        if let Some(at) = line.find(column) {
+            line.insert(at, ' ');
+        }
+    }
+    line
+}
+
+/// Shows where two outcomes differ; `None` if they do not.
+pub fn difference(original: &Outcome, ours: &Outcome) -> Option<String> {
+    let mut text = String::new();
+    if original.status != ours.status {
+        text.push_str(&format!("status: original {}, ours {}\n", original.status, ours.status));
+    }
+    for (name, original, ours) in
+        [("reads", &original.reads, &ours.reads), ("map", &original.map, &ours.map)]
+    {
+        text.push_str(&first_difference(name, original, ours));
+    }
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+    text.push_str(&first_difference("messages", &lines(&original.messages), &lines(&ours.messages)));
+    if !original.screen.is_empty() && !ours.screen.is_empty() {
+        let (one, other) = (lines(&original.screen), lines(&ours.screen));
+        // The original does not count what trimming passes on to scraping unread.
+        if without_sums(&one) != without_sums(&other) {
+            text.push_str(&first_difference("screen", &one, &other));
+        }
+    }
+    if original.image != ours.image {
+        let at = original.image.iter().zip(&ours.image).position(|(a, b)| a != b);
+        let (one, other) = (original.image.len(), ours.image.len());
+        text.push_str(&format!("image: lengths {one} and {other}, first different byte {at:?}\n"));
+    }
+    (!text.is_empty()).then_some(text)
+}
+
+fn without_sums(lines: &[String]) -> Vec<String> {
+    let without = |line: &String| match ["non-trimmed:", "non-scraped:"].iter().find_map(|name| line.find(name)) {
+        Some(at) => format!("{}{}", &line[..at], &line[at + 24..]),
+        None => line.clone(),
+    };
+    lines.iter().map(without).collect()
+}
+
+fn first_difference(name: &str, original: &[String], ours: &[String]) -> String {
+    if original == ours {
+        return String::new();
+    }
+    let at = original.iter().zip(ours).take_while(|(a, b)| a == b).count();
+    let around = |lines: &[String]| {
+        let shown = lines.iter().enumerate().skip(at.saturating_sub(4)).take(9);
+        shown.map(|(i, line)| format!("  {i:5} {line}\n")).collect::<String>()
+    };
+    format!("{name}, from line {at}; original:\n{}ours:\n{}", around(original), around(ours))
+}
