@@ -37,6 +37,7 @@ use crate::personality::number;
 pub mod checks;
 pub mod dialect;
 pub mod failure;
+pub mod guard;
 pub mod json;
 pub mod live;
 pub mod operator;
@@ -88,6 +89,9 @@ enum Display {
 
 /// Runs the command with its words, from `diskwright rescue` on.
 pub fn run(words: Vec<OsString>) -> ExitCode {
+    if let guard::Role::Guard(code) = guard::divide(&words) {
+        return code;
+    }
     match parse(words).and_then(|wanted| wanted.map_or(Ok(ExitCode::SUCCESS), rescue)) {
         Ok(code) => code,
         Err(failure) => failure.report("diskwright rescue"),
@@ -268,9 +272,6 @@ fn rescue(wanted: Wanted) -> Result<ExitCode, Failure> {
         prefixes: wanted.job.prefixes,
     };
     wanted.conclude(&summary, &person, code);
-    if matches!(ending, Ending::Interrupted) {
-        signals.die();
-    }
     Ok(ExitCode::from(code))
 }
 
@@ -300,6 +301,10 @@ fn open_source(wanted: &Wanted) -> Result<FileSource, Failure> {
         let sector = (wanted.job.sector > 0).then_some(wanted.job.sector);
         FileSource::open(&wanted.source, FileOptions { access, sector, damage_errnos })
     };
+    if wanted.source.is_dir() {
+        let advice = "this is a folder; name a device, or an image of one";
+        return Err(Failure::usage(format!("{}: {advice}", wanted.source.display())));
+    }
     // Not by opening it: a pipe would wait for somebody to write.
     let is_device =
         std::fs::metadata(&wanted.source).is_ok_and(|metadata| metadata.file_type().is_block_device());

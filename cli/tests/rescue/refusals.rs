@@ -103,7 +103,7 @@ fn bad_input_gets_a_message_that_says_what_and_where() {
     let fifo = bench.path("fifo");
     nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).expect("a fifo");
     bench.rescue(&fifo, &[]).expect(4).says("cannot be read at a chosen position");
-    bench.rescue(bench.folder.path(), &[]).expect(4);
+    bench.rescue(bench.folder.path(), &[]).expect(2).says("this is a folder");
     std::fs::write(bench.path("empty"), "").expect("a file");
     bench.rescue(&bench.path("empty"), &[]).expect(0);
 }

@@ -1,21 +1,18 @@
-//! Signals: the first one saves and stops, the second one leaves at once, SIGUSR1 asks how things stand.
+//! What the rescuer hears: its guard asking it to stop, and SIGUSR1 asking how things stand.
 //!
-//! Owns what each signal means. Must not know what is being stopped.
+//! Owns these two flags. Must not know what is being stopped.
 
 use std::io;
-use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
-use signal_hook::iterator;
-use signal_hook::low_level::emulate_default_handler;
 
-use super::live;
+use super::guard;
 
-/// Listens for signals in a thread of its own, so that one is heard even while the disk hangs.
+/// Listens for signals.
 pub struct Signals {
-    arrived: Arc<AtomicI32>,
+    stop: Arc<AtomicBool>,
     /// Set when somebody asks how things stand.
     pub status_wanted: Arc<AtomicBool>,
 }
@@ -23,36 +20,19 @@ pub struct Signals {
 impl Signals {
     /// Begins to listen.
     pub fn listen() -> io::Result<Signals> {
-        let mut incoming = iterator::Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1])?;
-        let arrived = Arc::new(AtomicI32::new(0));
-        let status_wanted = Arc::new(AtomicBool::new(false));
-        let (first, wanted) = (arrived.clone(), status_wanted.clone());
-        let listen = move || {
-            for signal in incoming.forever() {
-                if signal == SIGUSR1 {
-                    wanted.store(true, Ordering::Relaxed);
-                } else if first.swap(signal, Ordering::Relaxed) != 0 {
-                    // The map on the disk is whole at every moment: nothing has to be finished first.
-                    live::leave();
-                    let _ = emulate_default_handler(signal);
-                }
-            }
-        };
-        std::thread::Builder::new().name("signals".into()).spawn(listen)?;
-        Ok(Signals { arrived, status_wanted })
+        let (stop, status_wanted) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        signal_hook::flag::register(guard::STOP as i32, stop.clone())?;
+        signal_hook::flag::register(SIGUSR1, status_wanted.clone())?;
+        // The terminal tells both processes; only the guard may act on it, or one Ctrl-C would count twice.
+        let deaf = Arc::new(AtomicBool::new(false));
+        for signal in [SIGHUP, SIGINT, SIGTERM] {
+            signal_hook::flag::register(signal, deaf.clone())?;
+        }
+        Ok(Signals { stop, status_wanted })
     }
 
     /// Whether somebody asked to stop.
     pub fn is_interrupted(&self) -> bool {
-        self.arrived.load(Ordering::Relaxed) != 0
-    }
-
-    /// Dies by the signal that arrived. Returns only if there was none.
-    pub fn die(&self) -> ExitCode {
-        let signal = self.arrived.load(Ordering::Relaxed);
-        if signal != 0 {
-            let _ = emulate_default_handler(signal);
-        }
-        ExitCode::FAILURE
+        self.stop.load(Ordering::Relaxed)
     }
 }

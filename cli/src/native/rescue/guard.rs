@@ -1,0 +1,99 @@
+//! Two processes: one that rescues, and one in front of it that can always leave.
+//!
+//! Owns the pair and what each signal means to it. Must not know what a rescue does.
+//!
+//! A process cannot end while one of its threads waits in the kernel for a drive that does not answer; not even SIGKILL
+//! ends it. So the process that the shell knows does nothing but wait and pass signals on: the first one as a request to
+//! stop, and at the second one it leaves at once, which takes the rescuer along as soon as the drive lets go of it. The
+//! map on the disk is whole at every moment, so nothing has to be finished first.
+
+use std::ffi::OsString;
+use std::io::{IsTerminal, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt, parent_id};
+use std::process::{Child, Command, ExitCode, ExitStatus};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
+
+use super::failure;
+
+/// Tells the rescuer who its guard is.
+const GUARD: &str = "DISKWRIGHT_GUARD";
+/// What the guard sends when the rescuer is to stop.
+pub const STOP: Signal = Signal::SIGUSR2;
+/// Leaves the live screen and shows the cursor: the rescuer may not get to it any more.
+const TERMINAL_BACK: &[u8] = b"\x1b[?1049l\x1b[?25h";
+
+/// Which of the two this process is.
+pub enum Role {
+    /// The one that rescues.
+    Rescuer,
+    /// The one in front; the rescue has ended in this way.
+    Guard(ExitCode),
+}
+
+/// Becomes one of the two.
+pub fn divide(words: &[OsString]) -> Role {
+    if std::env::var(GUARD).is_ok_and(|guard| guard == parent_id().to_string()) {
+        // Whoever guards is gone: nobody could stop this any more.
+        let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);
+        return Role::Rescuer;
+    }
+    // Listening comes first, so that no signal and no end is missed.
+    let Ok(mut signals) = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGCHLD]) else {
+        return Role::Rescuer;
+    };
+    let spawned = std::env::current_exe().and_then(|program| {
+        let mut command = Command::new(program);
+        command.args(&words[1..]).env(GUARD, std::process::id().to_string());
+        command.arg0(words.first().cloned().unwrap_or_default());
+        command.spawn()
+    });
+    let Ok(mut child) = spawned else { return Role::Rescuer };
+    let id = Pid::from_raw(child.id() as i32);
+    let mut asked = 0;
+    loop {
+        for signal in signals.wait() {
+            match signal {
+                SIGCHLD => {}
+                SIGUSR1 => drop(kill(id, Signal::SIGUSR1)),
+                _ if asked == 0 => {
+                    asked = signal;
+                    let _ = kill(id, STOP);
+                }
+                _ => leave(signal),
+            }
+        }
+        if let Some(status) = end_of(&mut child) {
+            return Role::Guard(pass_on(status, asked));
+        }
+    }
+}
+
+fn end_of(child: &mut Child) -> Option<ExitStatus> {
+    child.try_wait().ok().flatten()
+}
+
+/// Ends as the rescuer did; by the signal that was received, if that is what stopped it.
+fn pass_on(status: ExitStatus, asked: i32) -> ExitCode {
+    match (status.code(), status.signal()) {
+        (Some(code), _) if code == i32::from(failure::STOPPED) && asked != 0 => leave(asked),
+        (Some(code), _) => return ExitCode::from(code as u8),
+        // It was asked before it began to listen: nothing had begun.
+        (None, Some(_)) if asked != 0 => leave(asked),
+        (None, Some(signal)) => leave(signal),
+        (None, None) => {}
+    }
+    ExitCode::FAILURE
+}
+
+fn leave(signal: i32) {
+    let mut out = std::io::stderr();
+    if out.is_terminal() {
+        let _ = out.write_all(TERMINAL_BACK);
+    }
+    let _ = emulate_default_handler(signal);
+}
