@@ -24,7 +24,7 @@ use super::failure;
 const GUARD: &str = "DISKWRIGHT_GUARD";
 /// What the guard sends when the rescuer is to stop.
 pub const STOP: Signal = Signal::SIGUSR2;
-/// Leaves the live screen and shows the cursor: the rescuer may not get to it any more.
+/// Leaves the live screen and shows the cursor.
 const TERMINAL_BACK: &[u8] = b"\x1b[?1049l\x1b[?25h";
 
 /// Which of the two this process is.
@@ -64,7 +64,14 @@ pub fn divide(words: &[OsString]) -> Role {
                     asked = signal;
                     let _ = kill(id, STOP);
                 }
-                _ => leave(signal),
+                _ => {
+                    // It may not get to that any more itself.
+                    let mut out = std::io::stderr();
+                    if out.is_terminal() {
+                        let _ = out.write_all(TERMINAL_BACK);
+                    }
+                    leave(signal);
+                }
             }
         }
         if let Some(status) = end_of(&mut child) {
@@ -90,10 +97,7 @@ fn pass_on(status: ExitStatus, asked: i32) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// Ends by a signal.
 fn leave(signal: i32) {
-    let mut out = std::io::stderr();
-    if out.is_terminal() {
-        let _ = out.write_all(TERMINAL_BACK);
-    }
     let _ = emulate_default_handler(signal);
 }
