@@ -188,6 +188,8 @@ pub struct Rescue<'a> {
     clean: u64,
     second_copied: (u64, u64),
     last_good: Option<(Offset, Vec<u8>)>,
+    /// What reading the last good sector again showed.
+    suspicion: Option<Trouble>,
     image_untrusted: bool,
     /// When the device was found to be gone; until a read is answered again.
     lost_since: Option<Nanos>,
@@ -228,6 +230,7 @@ impl<'a> Rescue<'a> {
             stage: None,
             second_copied: (now, 0),
             last_good: None,
+            suspicion: None,
             image_untrusted: false,
             lost_since: None,
         }
@@ -301,7 +304,7 @@ impl<'a> Rescue<'a> {
                 Step::Rest(pause) => self.clock.sleep(pause),
             }
         }
-        Ok(())
+        self.stop_before_phase()
     }
 
     // One sweep.
@@ -355,14 +358,30 @@ impl<'a> Rescue<'a> {
         if is_new_pass {
             self.end_pass();
         }
+        if self.stage.is_none_or(|stage| stage.phase != sweep.stage.phase) {
+            self.stop_before_phase()?;
+        }
         self.position = Position { at, phase: sweep.stage.phase, pass: sweep.stage.pass };
         if is_new_pass {
             self.begin_pass(sweep.stage);
         }
         self.rates.tick(self.clock.now().whole_secs(), self.book.bytes(Status::Finished));
         self.tell(&Event::Reading { range: request });
+        self.stop_if_suspicious()?;
         self.stop_at(self.options.limits.passed(&self.book, &self.rates))?;
         self.check_interrupt()
+    }
+
+    /// A phase does not begin, nor a run end well, when a limit is passed already: the position stays where it was.
+    fn stop_before_phase(&mut self) -> Result<(), Stop> {
+        self.stop_if_suspicious()?;
+        self.stop_at(self.options.limits.passed(&self.book, &self.rates))
+    }
+
+    /// What the last good sector showed stops the run at the next read, so that a resume does not try the bad place
+    /// again.
+    fn stop_if_suspicious(&mut self) -> Result<(), Stop> {
+        self.suspicion.take().map_or(Ok(()), |trouble| Err(Stop::Failed(trouble)))
     }
 
     fn stop_at(&mut self, limits: Vec<Limit>) -> Result<(), Stop> {
@@ -675,7 +694,8 @@ impl<'a> Rescue<'a> {
 
     fn check_last_good(&mut self) -> Result<(), Stop> {
         let Some((at, expected)) = self.last_good.clone() else {
-            return Err(Stop::Failed(Trouble::NoGoodSectorYet));
+            self.suspicion = Some(Trouble::NoGoodSectorYet);
+            return Ok(());
         };
         let range = ByteRange::new(at, expected.len() as u64);
         let (buffer, result) = self.watched(range, |reader, wait| reader.single(range, wait))?;
@@ -688,7 +708,8 @@ impl<'a> Rescue<'a> {
             Err(_) => Some(Trouble::NoMoreData { at }),
         };
         self.reader.recycle(buffer);
-        trouble.map_or(Ok(()), |trouble| Err(Stop::Failed(trouble)))
+        self.suspicion = trouble;
+        Ok(())
     }
 
     // Saving and ending.

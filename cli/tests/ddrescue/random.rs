@@ -112,7 +112,7 @@ impl Case {
         }
         fs::write(folder.join("disk"), content).unwrap();
         fs::write(folder.join("damage"), &self.damage).unwrap();
-        for (name, text) in [("domain", &self.domain), ("map", &self.map)] {
+        for (name, text) in [("domain", &self.domain), ("map", &self.map), ("map.first", &self.map)] {
             if let Some(text) = text {
                 fs::write(folder.join(name), text).unwrap();
             }
@@ -156,13 +156,18 @@ fn damage(rng: &mut ChaCha8Rng, size: u64, sector: u64) -> String {
         _ => {}
     }
     bad.sort_unstable();
+    // A disk without a good byte has no size that anybody could know, and a rescue of it no end.
+    let is_all_bad = bad.iter().fold(0, |end, (a, b)| if *a <= end { end.max(*b) } else { end }) >= size;
+    if is_all_bad {
+        bad = vec![(size / 2, size)];
+    }
     let mut text = String::from("0 ?\n");
     let mut at = 0;
     for (start, end) in bad {
         if start > at {
             text.push_str(&format!("{at} {} +\n", start - at));
         }
-        if end > at {
+        if end > at.max(start) {
             text.push_str(&format!("{} {} -\n", start.max(at), end - start.max(at)));
             at = end;
         }

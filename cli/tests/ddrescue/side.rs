@@ -5,9 +5,13 @@ use std::io::Write as _;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 const ORIGINAL: &str = "/usr/bin/ddrescue";
 const OURS: &str = env!("CARGO_BIN_EXE_diskwright");
+
+/// A run that takes longer is killed.
+const LONGEST: Duration = Duration::from_secs(20);
 
 /// Who runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,9 +51,18 @@ pub fn run(side: Side, folder: &Path, words: &[String], input: &[u8]) -> Outcome
     command.arg0(name).args(words).current_dir(folder).env("LC_ALL", "C").env("HOME", folder);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
+    let process = nix::unistd::Pid::from_raw(child.id() as i32);
+    let (ended, end) = std::sync::mpsc::channel::<()>();
+    let guard = std::thread::spawn(move || {
+        if end.recv_timeout(LONGEST) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            let _ = nix::sys::signal::kill(process, nix::sys::signal::Signal::SIGKILL);
+        }
+    });
     // Who refuses its command line does not read its input.
     let _ = child.stdin.take().unwrap().write_all(input);
     let output = child.wait_with_output().unwrap();
+    drop(ended);
+    guard.join().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     let (screen, messages) = (text(output.stdout), text(output.stderr));
     Outcome {
@@ -57,8 +70,15 @@ pub fn run(side: Side, folder: &Path, words: &[String], input: &[u8]) -> Outcome
         reads: content_of(&folder.join("reads")),
         map: content_of(&folder.join("map")),
         image: fs::read(folder.join("image")).unwrap_or_default(),
-        messages: if side == Side::Ours { without_numbers(&messages) } else { messages },
-        screen: screen_of(side, &screen),
+        messages: match side {
+            Side::Ours => without_numbers(&messages),
+            // Renamed in 1.28 together with its option.
+            // Numbers up to 9999 stay as they are in 1.29 only.
+            Side::Original => {
+                undivided(&messages).replace("Can't verify input file size", "Can't check input file size")
+            }
+        },
+        screen: screen_of(side, &screen, &fs::read_to_string(folder.join("reads")).unwrap_or_default()),
     }
 }
 
@@ -68,25 +88,45 @@ fn content_of(path: &Path) -> Vec<String> {
     text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).map(str::to_owned).collect()
 }
 
+fn undivided(messages: &str) -> String {
+    let mut text = messages.to_owned();
+    for kilo in 1..=9u64 {
+        for (unit, suffix) in [(1024, "Ki"), (1000, "k")] {
+            let number = kilo * unit;
+            text = text.replace(&format!(" {kilo}{suffix} "), &format!(" {number} "));
+            text = text.replace(&format!(" {kilo}{suffix}.\n"), &format!(" {number}.\n"));
+        }
+    }
+    text
+}
+
 /// Fatal errors of 1.29 end in the error's number.
 fn without_numbers(messages: &str) -> String {
-    let without = |line: &str| line.find(" (errno=").map_or(line.to_owned(), |at| line[..at].to_owned()) + "\n";
+    let without =
+        |line: &str| line.find(" (errno=").map_or(line.to_owned(), |at| line[..at].to_owned()) + "\n";
     messages.lines().map(without).collect()
 }
 
 /// A screen in the layout of 1.27; nothing if it shows that time has passed.
-fn screen_of(side: Side, screen: &str) -> String {
-    let lines = screen.replace('\r', "\u{240d}\n");
+fn screen_of(side: Side, screen: &str, reads: &str) -> String {
+    // The original moves up too few lines over a preview when all is rescued.
+    let mut screen = screen.replace('\r', "\u{240d}\n");
+    while screen.contains("\u{1b}[A\u{1b}[A") {
+        screen = screen.replace("\u{1b}[A\u{1b}[A", "\u{1b}[A");
+    }
+    let lines = screen;
+    let screen_shows_trimming = side == Side::Original && lines.contains("Trimming failed");
     let has_waited = |line: &str| line.contains("run time:") && !line.trim_end().ends_with(" 0s");
-    if lines.lines().any(has_waited) {
+    // The original shows a trimming phase that marks without reading.
+    let trims_unread = screen_shows_trimming && !reads.contains("Trimming");
+    if trims_unread || lines.lines().any(has_waited) {
         return String::new();
     }
     let older = |line: &str| match side {
-        Side::Original if line.starts_with("(sizes limited") => {
-            ["Ki", "Mi", "k", "M"].iter().fold(line.to_owned(), |line, suffix| {
-                line.replace(&format!("{suffix} B"), &format!(" {suffix}B"))
-            })
-        }
+        // Numbers up to 9999 stay as they are in 1.29 only.
+        // The original opens outfile before it says how long it is.
+        _ if line.starts_with("About to copy") => line[..line.find("' to '").unwrap_or(0)].to_owned(),
+        _ if line.starts_with("(sizes limited") => "(sizes limited)".to_owned(),
         Side::Original => line.replace("GNU ddrescue 1.27", "(banner)").replace("' (0)", "'"),
         Side::Ours => as_1_27(line),
     };
@@ -128,18 +168,18 @@ pub fn difference(original: &Outcome, ours: &Outcome) -> Option<String> {
     if original.status != ours.status {
         text.push_str(&format!("status: original {}, ours {}\n", original.status, ours.status));
     }
-    for (name, original, ours) in
-        [("reads", &original.reads, &ours.reads), ("map", &original.map, &ours.map)]
+    for (name, original, ours) in [("reads", &original.reads, &ours.reads), ("map", &original.map, &ours.map)]
     {
         text.push_str(&first_difference(name, original, ours));
     }
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
     text.push_str(&first_difference("messages", &lines(&original.messages), &lines(&ours.messages)));
-    if !original.screen.is_empty() && !ours.screen.is_empty() {
+    // When it stops early the original may show one refresh less.
+    if original.status == 0 && !original.screen.is_empty() && !ours.screen.is_empty() {
         let (one, other) = (lines(&original.screen), lines(&ours.screen));
         // The original does not count what trimming passes on to scraping unread.
-        if without_sums(&one) != without_sums(&other) {
-            text.push_str(&first_difference("screen", &one, &other));
+        if one != other {
+            text.push_str(&first_difference("screen", &without_sums(&one), &without_sums(&other)));
         }
     }
     if original.image != ours.image {
@@ -151,10 +191,11 @@ pub fn difference(original: &Outcome, ours: &Outcome) -> Option<String> {
 }
 
 fn without_sums(lines: &[String]) -> Vec<String> {
-    let without = |line: &String| match ["non-trimmed:", "non-scraped:"].iter().find_map(|name| line.find(name)) {
-        Some(at) => format!("{}{}", &line[..at], &line[at + 24..]),
-        None => line.clone(),
-    };
+    let without =
+        |line: &String| match ["non-trimmed:", "non-scraped:"].iter().find_map(|name| line.find(name)) {
+            Some(at) => format!("{}{}", &line[..at], &line[at + 24..]),
+            None => line.clone(),
+        };
     lines.iter().map(without).collect()
 }
 

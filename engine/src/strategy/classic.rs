@@ -106,6 +106,8 @@ pub struct Classic {
     slow_skip: u64,
     /// Bytes that trimming gave over to scraping without reading.
     unread: u64,
+    /// Whether an earlier phase of this run had something to do, so that a retry cannot be resumed any more.
+    is_past_resume: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -182,15 +184,18 @@ impl Classic {
     /// Makes the strategy.
     pub fn new(options: ClassicOptions) -> Classic {
         let skip = options.skip_initial;
-        Classic { options, state: State::Begin, skip, slow_skip: 0, unread: 0 }
+        Classic { options, state: State::Begin, skip, slow_skip: 0, unread: 0, is_past_resume: false }
     }
 
     // Copying.
 
     fn begin_copying(&mut self, view: View<'_>) -> Option<Step> {
-        let resume = self.options.resume.filter(|p| p.phase == Phase::Copying && p.pass <= PASSES);
+        let resume = self.options.resume.filter(|p| p.phase == Phase::Copying);
+        // A pass that does not exist is taken for the first one, its position for true.
+        let resume = resume.map(|p| Position { pass: if p.pass <= PASSES { p.pass } else { 1 }, ..p });
         // A choice of passes says where to start, so that a resume must not.
         let resume = resume.filter(|_| self.options.passes == [true; PASSES as usize]);
+        self.is_past_resume = view.book.bytes(Status::NonTried) > 0;
         let pass = match resume {
             Some(position) => Some(position.pass),
             None => self.next_pass(0),
@@ -228,7 +233,7 @@ impl Classic {
         while let Some(block) = next_block(view, Status::NonTried, pass.at, direction) {
             pass.found = Found::Blocks;
             let range = part_from(block.range, pass.at, direction);
-            if !qualifies(view, pass.pass, &block) {
+            if !qualifies(view, pass.pass, direction, &block) {
                 pass.at = far_end(block.range, direction);
                 continue;
             }
@@ -345,6 +350,7 @@ impl Classic {
             self.begin_scraping(view);
             return None;
         };
+        self.is_past_resume = true;
         let is_bad = |neighbour: Option<Block>| neighbour.is_some_and(|b| b.status == Status::BadSector);
         let (is_open, is_closed) =
             (!is_bad(view.book.map().before(block)), is_bad(view.book.map().after(block)));
@@ -393,6 +399,7 @@ impl Classic {
             self.begin_retrying(view);
             return None;
         };
+        self.is_past_resume = true;
         self.state = State::Scraping { at };
         let range = part_from(block.range, at, direction);
         Some(self.sectors(range, Phase::Scraping, Direction::Forwards, EndsAt::RangeEnd))
@@ -401,7 +408,7 @@ impl Classic {
     // Retrying.
 
     fn begin_retrying(&mut self, view: View<'_>) {
-        let resume = self.options.resume.filter(|p| p.phase == Phase::Retrying);
+        let resume = self.options.resume.filter(|p| p.phase == Phase::Retrying && !self.is_past_resume);
         let is_second =
             resume.is_some_and(|p| p.pass.is_multiple_of(2)) && self.options.turning == Turning::Alternating;
         let lead = u32::from(is_second);
@@ -450,10 +457,10 @@ impl Classic {
 }
 
 /// Passes 3 and 4 read only from an edge that touches good data: elsewhere the damage is likely to go on.
-fn qualifies(view: View<'_>, pass: u32, block: &Block) -> bool {
-    let neighbour = match pass {
-        3 => view.book.map().before(block.range),
-        4 => view.book.map().after(block.range),
+fn qualifies(view: View<'_>, pass: u32, direction: Direction, block: &Block) -> bool {
+    let neighbour = match (pass, direction) {
+        (3 | 4, Direction::Forwards) => view.book.map().before(block.range),
+        (3 | 4, Direction::Backwards) => view.book.map().after(block.range),
         _ => return true,
     };
     neighbour.is_none_or(|neighbour| neighbour.status == Status::Finished)

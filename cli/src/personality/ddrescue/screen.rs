@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 use std::fmt::Write as _;
 
 use block::Offset;
-use engine::{Report, Tried};
-use map::Status;
+use engine::{Report, Stage, Tried};
+use map::{Phase, Status};
 
 use crate::personality::ddrescue::job::Job;
 use crate::personality::number::{self, Decimals, Precision, Prefixes};
@@ -24,7 +24,7 @@ pub struct Screen {
     shift: i64,
     counts_slow_reads: bool,
     passes: [bool; 5],
-    retries: bool,
+    retries: Option<u32>,
     started: u64,
     /// The current rate at each refresh of this pass but the first.
     samples: VecDeque<u64>,
@@ -63,7 +63,7 @@ impl Screen {
             shift: job.shift(),
             counts_slow_reads: job.min_read_rate.is_some(),
             passes: job.passes,
-            retries: job.retries != Some(0),
+            retries: job.retries,
             started,
             samples: VecDeque::new(),
             preview: vec![0; job.preview_lines * PREVIEW_COLUMNS],
@@ -77,9 +77,13 @@ impl Screen {
         6 + if self.preview_lines > 0 { self.preview_lines + 2 } else { 0 }
     }
 
-    /// The copying passes that are to be run.
-    pub fn passes(&self) -> [bool; 5] {
-        self.passes
+    /// Whether the options allow another pass of the same phase.
+    pub fn has_pass_after(&self, stage: Stage) -> bool {
+        match stage.phase {
+            Phase::Copying => self.passes.iter().skip(stage.pass as usize).any(|pass| *pass),
+            Phase::Retrying => self.retries.is_none_or(|retries| stage.round < retries),
+            _ => false,
+        }
     }
 
     /// Takes note of data for the preview.
@@ -118,7 +122,9 @@ impl Screen {
         let size = |bytes: u64| number::size(bytes, self.prefixes);
         let of = |status: Status| size(book.bytes(status));
         let rate = |rate: u64| number::rate(rate, self.prefixes);
-        let out_at = at.shifted(self.shift).unwrap_or_default();
+        // Before the first read this may lie before the start of outfile.
+        let out_at =
+            number::scaled((at.bytes() as i64).saturating_add(self.shift), number::SIZE_LIMIT, self.prefixes);
         let high = |secs: u64| number::duration(i64::try_from(secs).unwrap_or(i64::MAX), Precision::High);
         let remaining = self.remaining(report).unwrap_or_else(|| "n/a".to_owned());
         // Within the first second nobody can tell whether a read was successful after the start.
@@ -138,7 +144,7 @@ impl Screen {
             ),
             format!(
                 "     opos: {:>9}B, non-scraped: {:>9}B,   average rate: {:>8}B/s",
-                size(out_at.bytes()),
+                out_at,
                 of(Status::NonScraped),
                 rate(rates.average())
             ),
@@ -184,7 +190,7 @@ impl Screen {
             return None;
         }
         let mean = self.samples.iter().sum::<u64>().checked_div(self.samples.len() as u64).unwrap_or(0);
-        let bad = if self.retries { book.bytes(Status::BadSector) } else { 0 };
+        let bad = if self.retries != Some(0) { book.bytes(Status::BadSector) } else { 0 };
         let left = [Status::NonTried, Status::NonTrimmed, Status::NonScraped].map(|s| book.bytes(s));
         let bytes = left.iter().sum::<u64>() + bad;
         let secs = bytes.div_ceil(Some(mean).filter(|mean| *mean > 0)?);

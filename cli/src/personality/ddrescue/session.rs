@@ -15,7 +15,7 @@ use engine::{
     Direction, Ending, FileStore, Keeper, KeeperOptions, Limits, Marking, RatesOptions, Rescue,
     RescueOptions, Stage, Surroundings, Trouble, WriteOptions,
 };
-use map::{Masked, Position, RescueMap};
+use map::{Masked, Phase, Position, RescueMap, Status};
 
 use crate::personality::Complaint;
 use crate::personality::ddrescue::PROGRAM;
@@ -63,10 +63,23 @@ pub fn run(job: &Job) -> Result<ExitCode, Complaint> {
     outlook.status();
     let options = rescue_options(job, &begin);
     let strategy = Classic::new(classic_options(job, &begin));
-    let Start { source, test_map, book, position, .. } = begin;
+    let position = first_position(job, &begin, &options.limits);
+    let Start { source, test_map, book, .. } = begin;
     let mut source = source_of(source, test_map);
     let work = Work { job, files: &files, clock: &clock, headings: &headings, logs };
     Ok(work.rescue(&mut *source, &mut sink, options, strategy, book, position))
+}
+
+/// The status line that is saved if nothing is read at all: copying begins with its first pass.
+fn first_position(job: &Job, begin: &Start, limits: &Limits) -> Position {
+    let position = begin.position;
+    let resumes = position.phase == Phase::Copying && position.pass <= 5 && job.passes == [true; 5];
+    let may_begin = limits.bad_areas_max.is_none_or(|limit| begin.book.bad_areas() <= limit);
+    if begin.book.bytes(Status::NonTried) > 0 && !resumes && may_begin {
+        Position { pass: 1, ..position }
+    } else {
+        position
+    }
 }
 
 /// The source as the rescue sees it: through the test map, if there is one.

@@ -90,10 +90,9 @@ impl Watch {
     fn is_in_empty_pass(&self, report: &Report<'_>) -> bool {
         match report.stage {
             Some(stage) if report.position.phase == Phase::Finished => {
-                let mut later = self.screen.passes().into_iter().skip(stage.pass as usize);
-                self.is_between_passes && stage.phase == Phase::Copying && later.any(|pass| pass)
+                self.is_between_passes && self.screen.has_pass_after(stage)
             }
-            Some(_) => self.is_between_passes,
+            Some(_) => false,
             None => true,
         }
     }
