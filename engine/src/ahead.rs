@@ -194,7 +194,9 @@ impl<'a> Reader<'a> {
                 if start >= common.end() { return None } else { ByteRange::between(start, common.end()) }
             }
         };
-        (!common.is_empty()).then_some(common)
+        // A request that only begins in the hole is not cut.
+        let first = sweep.request_at(at)?;
+        (first.overlap(common) == first).then_some(common)
     }
 
     fn drop_ahead(&mut self) {

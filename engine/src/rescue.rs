@@ -449,21 +449,28 @@ impl<'a> Rescue<'a> {
         let (unit, direction) = (sweep.unit, sweep.direction);
         let tried =
             Tried { range, unit, direction, copied: range.length(), failed: 0, errno: None, data, took };
-        let reads = range.end().align_up(unit) - range.start().align_down(unit);
         let last = match direction {
+            // One read reaches the end of a short range even across a multiple of the unit.
+            _ if range.length() <= unit => range,
             Direction::Forwards => {
-                let from = range.end().saturating_back(1).align_down(unit).max(range.start());
-                ByteRange::between(from, range.end())
+                ByteRange::between(range.end().saturating_back(1).align_down(unit), range.end())
             }
-            Direction::Backwards => {
-                ByteRange::between(range.start(), (range.start() + 1).align_up(unit).min(range.end()))
-            }
+            Direction::Backwards => ByteRange::between(range.start(), (range.start() + 1).align_up(unit)),
+        };
+        // Saved maps and the last screen tell of the last read, whatever it was joined with.
+        self.position.at = match direction {
+            Direction::Forwards => last.start(),
+            Direction::Backwards => last.end(),
         };
         tell(self.observer, &Event::Tried(tried), &self.book, &self.rates, self.position, self.stage);
         if let Some(buffer) = buffer {
             self.reader.recycle(buffer);
         }
-        let (reads, copied) = ((reads / unit).max(1), last.length());
+        let reads = match range.length() <= unit {
+            true => 1,
+            false => (range.end().align_up(unit) - range.start().align_down(unit)) / unit,
+        };
+        let copied = last.length();
         Ok(Some(Done { range, last, reads, copied, failed: false, end_found: false }))
     }
 

@@ -6,13 +6,15 @@
 use block::sink::MemorySink;
 use block::source::MemorySource;
 use block::{
-    Abilities, BlockSource, ByteRange, Completion, Extent, ExtentKind, Geometry, Nanos, Offset, Patience, RangeSet,
-    ReadQueue, ReadReply, ReadRequest, Recovery, SourceError, Ticket, VirtualClock,
+    Abilities, BlockSource, ByteRange, Completion, Extent, ExtentKind, Geometry, Nanos, Offset, Patience,
+    RangeSet, ReadQueue, ReadReply, ReadRequest, Recovery, SourceError, Ticket, VirtualClock,
 };
 use engine::rescue::Surroundings;
 use engine::strategy::classic::Turning;
 use engine::strategy::{Classic, ClassicOptions};
-use engine::{Book, Direction, Ending, Event, Observer, Report, Rescue, RescueOptions, Unattended, WriteOptions};
+use engine::{
+    Book, Direction, Ending, Event, Observer, Report, Rescue, RescueOptions, Unattended, WriteOptions,
+};
 use map::mapfile::Heading;
 use map::{Position, RescueMap, Status};
 use rand::{RngExt, SeedableRng};
@@ -35,7 +37,12 @@ impl BlockSource for Shuffled {
     fn abilities(&self) -> Abilities {
         self.abilities
     }
-    fn read_at(&mut self, at: Offset, buffer: &mut [u8], patience: Patience) -> Result<ReadReply, SourceError> {
+    fn read_at(
+        &mut self,
+        at: Offset,
+        buffer: &mut [u8],
+        patience: Patience,
+    ) -> Result<ReadReply, SourceError> {
         assert!(self.open.is_empty(), "a lone read while others are in flight");
         self.inner.read_at(at, buffer, patience)
     }
@@ -80,13 +87,14 @@ impl ReadQueue for Shuffled {
     }
 }
 
-/// Reads as GNU ddrescue would log them.
+/// Reads as GNU ddrescue would log them, and where it says that it stands after each of them.
 #[derive(Default)]
-struct ReadsLog(Vec<(u64, u64, u64, u64)>);
+struct ReadsLog(Vec<(u64, u64, u64, u64)>, Position);
 
 impl Observer for ReadsLog {
-    fn on(&mut self, event: &Event<'_>, _: &Report<'_>) {
+    fn on(&mut self, event: &Event<'_>, report: &Report<'_>) {
         let Event::Tried(tried) = event else { return };
+        self.1 = report.position;
         let reads: Vec<ByteRange> = tried.reads().collect();
         if reads.len() > 1 {
             assert_eq!(tried.copied, tried.range.length());
@@ -106,6 +114,16 @@ struct Case {
     seed: u64,
     /// Bytes that the map says there are, at least as many as there are.
     size: u64,
+    /// Where the domain begins.
+    start: u64,
+}
+
+/// What is left of a run.
+struct Left {
+    log: Vec<(u64, u64, u64, u64)>,
+    map: RescueMap,
+    image: Vec<u8>,
+    position: Position,
 }
 
 impl Case {
@@ -123,7 +141,8 @@ impl Case {
         };
         let damage = ranges(4, 30_000);
         let holes = ranges(3, 200_000);
-        let damage: RangeSet = damage.ranges().iter().copied().filter(|d| holes.pieces_in(*d).next().is_none()).collect();
+        let damage: RangeSet =
+            damage.ranges().iter().copied().filter(|d| holes.pieces_in(*d).next().is_none()).collect();
         for hole in holes.ranges() {
             bytes[hole.start().bytes() as usize..hole.end().bytes() as usize].fill(0);
         }
@@ -139,10 +158,11 @@ impl Case {
             ..ClassicOptions::default()
         };
         let size = if dice.random_ratio(1, 4) { length + dice.random_range(0..100_000) } else { length };
-        Case { bytes, damage, holes, classic, sparse: dice.random(), seed, size }
+        let start = if dice.random() { dice.random_range(0..length) } else { 0 };
+        Case { bytes, damage, holes, classic, sparse: dice.random(), seed, size, start }
     }
 
-    fn run(&self, ahead_after: Option<u64>, watch: bool) -> (Vec<(u64, u64, u64, u64)>, RescueMap, Vec<u8>) {
+    fn run(&self, ahead_after: Option<u64>, watch: bool) -> Left {
         let mut dice = ChaCha8Rng::seed_from_u64(self.seed ^ 0x5EED);
         let abilities = Abilities {
             rotates: false,
@@ -150,10 +170,12 @@ impl Case {
             piece_bytes: 1 << dice.random_range(13..17),
         };
         let inner = MemorySource::new(self.bytes.clone()).with_damage(self.damage.clone());
-        let mut source = Shuffled { inner, holes: self.holes.clone(), open: Vec::new(), next: 0, dice, abilities };
+        let mut source =
+            Shuffled { inner, holes: self.holes.clone(), open: Vec::new(), next: 0, dice, abilities };
         let mut sink = MemorySink::default();
         let whole = ByteRange::new(Offset::ZERO, self.size);
-        let book = Book::new(RescueMap::single(whole, Status::NonTried), whole.into());
+        let domain = ByteRange::between(Offset::new(self.start), whole.end());
+        let book = Book::new(RescueMap::single(whole, Status::NonTried), domain.into());
         let mut log = ReadsLog::default();
         let (clock, mut nobody) = (VirtualClock::default(), Unattended);
         let surroundings = Surroundings {
@@ -173,7 +195,7 @@ impl Case {
         assert!(matches!(ending, Ending::Finished), "{ending:?}");
         let map = rescue.book().map().clone();
         drop(rescue);
-        (log.0, map, sink.bytes)
+        Left { log: log.0, map, image: sink.bytes, position: log.1 }
     }
 }
 
@@ -185,9 +207,10 @@ fn reading_ahead_records_the_same_reads_map_and_image_as_reading_one_by_one() {
         let plain = case.run(None, false);
         let mut dice = ChaCha8Rng::seed_from_u64(seed ^ 0xA11E);
         let ahead = case.run(Some(dice.random_range(0..50_000)), dice.random());
-        assert_eq!(plain.1, ahead.1, "map, seed {seed}");
-        assert_eq!(plain.0, ahead.0, "reads, seed {seed}");
-        assert!(plain.2 == ahead.2, "image, seed {seed}");
+        assert_eq!(plain.map, ahead.map, "map, seed {seed}");
+        assert_eq!(plain.log, ahead.log, "reads, seed {seed}");
+        assert_eq!(plain.position, ahead.position, "position, seed {seed}");
+        assert!(plain.image == ahead.image, "image, seed {seed}");
     }
 }
 
@@ -197,13 +220,14 @@ fn damage_next_to_every_border_of_a_piece_is_found_exactly() {
     for sector in 0..64u64 {
         let mut case = Case::random(1);
         case.bytes = vec![7; 64 * 512];
-        case.size = 64 * 512;
+        (case.size, case.start) = (64 * 512, 0);
         case.holes = RangeSet::new();
         case.damage = ByteRange::new(Offset::new(sector * 512), 512).into();
-        case.classic = ClassicOptions { cluster: 2048, skip_initial: 512, skip_max: 512, ..ClassicOptions::default() };
-        let (_, map, _) = case.run(Some(0), true);
+        case.classic =
+            ClassicOptions { cluster: 2048, skip_initial: 512, skip_max: 512, ..ClassicOptions::default() };
+        let left = case.run(Some(0), true);
         let bad: Vec<ByteRange> =
-            map.blocks().filter(|b| b.status != Status::Finished).map(|b| b.range).collect();
+            left.map.blocks().filter(|b| b.status != Status::Finished).map(|b| b.range).collect();
         assert_eq!(bad, case.damage.ranges());
     }
 }
