@@ -111,6 +111,7 @@ impl<'a> Fill<'a> {
         book: Book,
         position: Position,
     ) -> Fill<'a> {
+        let position = Position { at: resumed_at(&book, &position), ..position };
         let progress = progress(&book, &options, &position);
         let FillSurroundings { sink, clock, watch, operator, interrupt, keeper, heading } = with;
         let saver = Saver { clock, operator, keeper, heading };
@@ -133,6 +134,7 @@ impl<'a> Fill<'a> {
         if matches!(ending, Ending::Finished) {
             self.position.phase = Phase::Finished;
         }
+        self.book.merge();
         let flushed = self.sink.flush().map_err(Trouble::Sink);
         let map = self.book.map();
         let saved = self.saver.save(self.sink, &self.position, map, Occasion::Last);
@@ -193,8 +195,13 @@ impl<'a> Fill<'a> {
                 let at = range.start() + index as u64 * sector;
                 let number = at.bytes() / sector;
                 let mark = format!("\n# position {at} sector 0x{number:08X} status {} ", status.character());
-                let length = mark.len().min(MARK_BYTES_MAX).min(bytes.len());
+                let room = bytes.len().min(MARK_BYTES_MAX);
+                let length = mark.len().min(room);
                 bytes[..length].copy_from_slice(&mark.as_bytes()[..length]);
+                // A mark that has no room ends in a zero, by which it can be told from a whole one.
+                if mark.len() > room {
+                    bytes[room - 1] = 0;
+                }
             }
         }
         let place = range.start().shifted(self.options.shift).unwrap_or(Offset::MAX);

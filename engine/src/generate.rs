@@ -9,7 +9,7 @@ use map::{Phase, Position, Status};
 use crate::keeper::{Keeper, Occasion};
 use crate::rescue::Interrupt;
 use crate::saver::Saver;
-use crate::{Book, Direction, Ending, EndsAt, IfUnread, Operator, Stage, Sweep, Trouble};
+use crate::{Book, Ending, Operator, Trouble};
 
 /// How a map is guessed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,16 +113,7 @@ impl<'a> Generate<'a> {
         at = at.max(Offset::new(self.options.shift.min(0).unsigned_abs()));
         let mut data = buffer::zeroed(self.options.cluster as usize);
         while let Some(block) = self.book.next_with(Status::NonTried, at) {
-            let stage = Stage { phase: Phase::Generating, pass: 1, round: 1, direction: Direction::Forwards };
-            let sweep = Sweep {
-                range: ByteRange::between(block.range.start().max(at), block.range.end()),
-                unit: self.options.cluster,
-                direction: Direction::Forwards,
-                stage,
-                if_unread: IfUnread::BadSector,
-                ends_at: EndsAt::RangeEnd,
-            };
-            let Some(request) = sweep.request_at(sweep.origin()) else { return Ok(()) };
+            let request = self.request_in(ByteRange::between(block.range.start().max(at), block.range.end()));
             self.position = Position { at: request.start(), phase: Phase::Generating, pass: 1 };
             self.progress.at = request.start();
             (self.watch)(&self.progress);
@@ -141,6 +132,15 @@ impl<'a> Generate<'a> {
             self.saver.save_if_due(self.copy, &self.position, self.book.map()).map_err(Stop::Failed)?;
         }
         Ok(())
+    }
+
+    /// The first cluster of `range`, ending with a whole sector.
+    fn request_in(&self, range: ByteRange) -> ByteRange {
+        let GenerateOptions { sector, cluster, .. } = self.options;
+        let end = (range.start() + cluster).min(range.end());
+        let whole = end.align_down(sector);
+        let end = if end < range.end() && whole > range.start() { whole } else { end };
+        ByteRange::between(range.start(), end)
     }
 
     fn mark(&mut self, start: Offset, data: &[u8]) {

@@ -264,7 +264,7 @@ impl<'a> Rescue<'a> {
     fn copy_parts(&mut self, range: ByteRange, cluster: u64) -> Result<(), Stop> {
         let stage = Stage { phase: Phase::Copying, pass: 1, round: 1, direction: Direction::Forwards };
         let mut at = range.start();
-        while let Some(part) = self.unfinished_part(ByteRange::between(at, range.end())) {
+        while let Some(part) = self.unfinished_part(ByteRange::between(at, range.end()), cluster) {
             let (unit, direction) = (cluster, Direction::Forwards);
             let (if_unread, ends_at) = (IfUnread::BadSector, EndsAt::RangeEnd);
             self.sweep(&Sweep { range: part, unit, direction, stage, if_unread, ends_at })?;
@@ -273,11 +273,15 @@ impl<'a> Rescue<'a> {
         Ok(())
     }
 
-    fn unfinished_part(&self, range: ByteRange) -> Option<ByteRange> {
+    /// The first part of `range` that is not finished, up to the last cluster's border in it if the block goes on.
+    fn unfinished_part(&self, range: ByteRange, cluster: u64) -> Option<ByteRange> {
         let book = &self.book;
         book.domain().pieces_in(range).find_map(|piece| {
             let block = book.map().blocks_in(piece).find(|block| block.status != Status::Finished)?;
-            Some(block.range.overlap(piece))
+            let part = block.range.overlap(piece);
+            let border = part.end().align_down(cluster);
+            let ends_inside = part.end() < block.range.end() && border > part.start();
+            Some(if ends_inside { ByteRange::between(part.start(), border) } else { part })
         })
     }
 
@@ -785,6 +789,12 @@ impl<'a> Rescue<'a> {
             self.end_pass();
         }
         self.rates.conclude(self.clock.now().whole_secs(), self.book.bytes(Status::Finished));
+        // The last second had not ended before: only now is its error rate known.
+        if matches!(ending, Ending::Finished)
+            && let Err(stop) = self.stop_at(self.options.limits.passed(&self.book, &self.rates))
+        {
+            ending = ending_of(stop);
+        }
         if matches!(ending, Ending::Finished) {
             self.position.phase = Phase::Finished;
         }

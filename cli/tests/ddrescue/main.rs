@@ -3,5 +3,8 @@
 //!
 //! `DISKWRIGHT_SEEDS` says how many random cases to try; `DISKWRIGHT_SEED` replays one. The original must be installed.
 
+mod modes;
 mod random;
+mod screens;
 mod side;
+mod usage;

@@ -227,6 +227,10 @@ fn words(rng: &mut ChaCha8Rng, size: u64, sector: u64, has_domain: bool) -> Vec<
     if has_domain && rng.random_bool(0.8) {
         words.push("-mdomain".to_owned());
     }
+    // Stopped by both at once the original names both.
+    if words.iter().any(|word| word == "-J") {
+        words.retain(|word| !word.starts_with("-X"));
+    }
     words.extend(["disk", "image", "map"].map(str::to_owned));
     words
 }

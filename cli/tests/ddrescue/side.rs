@@ -85,7 +85,10 @@ pub fn run(side: Side, folder: &Path, words: &[String], input: &[u8]) -> Outcome
 /// The lines of a file that are no comments.
 fn content_of(path: &Path) -> Vec<String> {
     let text = fs::read_to_string(path).unwrap_or_default();
-    text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).map(str::to_owned).collect()
+    // A map without blocks may have one without bytes.
+    let is_content =
+        |line: &&str| !line.starts_with('#') && !line.is_empty() && *line != "0x00000000  0x00000000  ?";
+    text.lines().filter(is_content).map(str::to_owned).collect()
 }
 
 fn undivided(messages: &str) -> String {
@@ -126,11 +129,18 @@ fn screen_of(side: Side, screen: &str, reads: &str) -> String {
         // Numbers up to 9999 stay as they are in 1.29 only.
         // The original opens outfile before it says how long it is.
         _ if line.starts_with("About to copy") => line[..line.find("' to '").unwrap_or(0)].to_owned(),
+        _ if preview_place(line).is_some() => preview_place(line).unwrap_or_default().to_owned(),
         _ if line.starts_with("(sizes limited") => "(sizes limited)".to_owned(),
         Side::Original => line.replace("GNU ddrescue 1.27", "(banner)").replace("' (0)", "'"),
         Side::Ours => as_1_27(line),
     };
     lines.lines().map(|line| older(line) + "\n").collect()
+}
+
+/// The place of a line of the data preview, whose end may be left over from an earlier read in the original.
+fn preview_place(line: &str) -> Option<&str> {
+    let place = line.get(..12).filter(|start| start.ends_with("  "))?;
+    place[..10].bytes().all(|byte| byte.is_ascii_hexdigit()).then_some(place)
 }
 
 fn as_1_27(line: &str) -> String {
@@ -154,8 +164,9 @@ fn as_1_27(line: &str) -> String {
             line.remove(at - 1);
         }
     }
+    let is_rescue = line.contains("bad areas:") || line.contains("read errors:");
     for column in ["run time:", "remaining time:"] {
-        if let Some(at) = line.find(column) {
+        if let Some(at) = line.find(column).filter(|_| is_rescue) {
             line.insert(at, ' ');
         }
     }

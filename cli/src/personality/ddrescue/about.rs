@@ -153,11 +153,11 @@ impl Outlook<'_> {
 
     fn push_limits(&self, text: &mut String) {
         let job = self.job;
-        let rate = |rate: u64| format!("{:>8}B/s", number::rate(rate, job.prefixes));
+        let rate = |rate: u64, width: usize| format!("{:>width$}B/s", number::rate(rate, job.prefixes));
         let duration = |secs: u64| number::duration(secs as i64, Precision::High);
         let mut line = String::new();
         if let Some(limit) = job.error_rate {
-            let _ = write!(line, "Max error rate: {}    ", rate(limit));
+            let _ = write!(line, "Max error rate: {}    ", rate(limit, 6));
         }
         match job.bad_areas {
             Some(BadAreas::InAll(limit)) => line.push_str(&format!("Max bad areas: {limit}    ")),
@@ -169,11 +169,11 @@ impl Outlook<'_> {
         }
         push_line(text, &mut line);
         if let Some(limit) = job.max_read_rate {
-            let _ = write!(line, "Max read rate: {}    ", rate(limit));
+            let _ = write!(line, "Max read rate: {}    ", rate(limit, 7));
         }
         match job.min_read_rate {
             Some(0) => line.push_str("Min read rate: auto    "),
-            Some(limit) => line.push_str(&format!("Min read rate: {}    ", rate(limit))),
+            Some(limit) => line.push_str(&format!("Min read rate: {}    ", rate(limit, 7))),
             None => {}
         }
         push_line(text, &mut line);
@@ -189,7 +189,7 @@ impl Outlook<'_> {
                 let _ = write!(line, "Pause on error: {}  ", duration(secs as u64));
             }
             Pause::Shown(secs) => {
-                let _ = write!(line, "Pause on error: {secs:.3}s  ");
+                let _ = write!(line, "Pause on error: {secs}s  ");
             }
         }
         if job.pause_on_pass > 0 {

@@ -109,17 +109,19 @@ impl Session<'_> {
         }
     }
 
+    /// Shows the blocks of the map up to the end of the domain.
     fn show(&mut self, operands: &str) {
+        let book = self.rescue.book();
+        let map = book.map();
+        let wanted = range_of(operands).filter(|range| map.blocks_in(*range).next().is_some());
+        let Some(range) = wanted else { return self.fail("error\n") };
+        let end = book.domain().span().unwrap_or_default().end();
+        let range = range.overlap(ByteRange::between(Offset::ZERO, end));
         let mut text = String::new();
-        if let Some(range) = range_of(operands) {
-            for block in self.rescue.book().map().blocks_in(range) {
-                let part = block.range.overlap(range);
-                let (start, length) = (part.start(), Offset::new(part.length()));
-                text.push_str(&format!("{start}  {length}  {}\n", block.status.character()));
-            }
-        }
-        if text.is_empty() {
-            return self.fail("error\n");
+        for block in map.blocks_in(range) {
+            let part = block.range.overlap(range);
+            let (start, length) = (part.start(), Offset::new(part.length()));
+            text.push_str(&format!("{start}  {length}  {}\n", block.status.character()));
         }
         put(&format!("{text}done\n"));
     }

@@ -592,5 +592,8 @@ fn pause(option: &Given<Id>) -> Result<engine::Pause, Complaint> {
     if interval.denominator() > DENOMINATOR_MAX {
         return Err(complain(NumberError::IntervalValue));
     }
-    Ok(engine::Pause::Shown(interval.nanos().nanoseconds() as f64 / 1e9))
+    Ok(match interval.nanos().nanoseconds() {
+        0 => engine::Pause::None,
+        nanoseconds => engine::Pause::Shown(nanoseconds as f64 / 1e9),
+    })
 }

@@ -131,7 +131,7 @@ impl Screen {
         let since = rates.since_success().filter(|since| rates.now().saturating_sub(*since) > self.started);
         let since = since.filter(|_| state == State::Running).map_or("n/a".to_owned(), high);
         let slow = match self.counts_slow_reads {
-            true => format!(" slow reads: {:9},", rates.slow_reads()),
+            true => format!(" slow reads:{:9},", rates.slow_reads()),
             false => " ".repeat(22),
         };
         let rescued = number::percentage(book.bytes(Status::Finished), book.domain_bytes(), Decimals::TwoCut);

@@ -219,7 +219,7 @@ pub fn prepare_from(
         check_size(size, map_end_read, map_exists)?;
     }
     if book.domain_bytes() == 0 {
-        if job.complete_only && map_end_read.is_none() {
+        if job.complete_only && !map_exists {
             return Err(Complaint::usage("Nothing to complete; mapfile is missing or empty."));
         }
         return Err(nothing_to_do());
