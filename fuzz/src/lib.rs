@@ -29,7 +29,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 8] = [
     Target { name: "mapfile", run: mapfile, words: MAPFILE_WORDS },
     Target { name: "mapfile_loose", run: mapfile_loose, words: MAPFILE_WORDS },
     Target {
@@ -40,6 +40,7 @@ pub const TARGETS: [Target; 7] = [
     Target { name: "sector_bitmap", run: sector_bitmap, words: &["\0\0\0\0\0\0\0\0", "\x01", "\u{80}"] },
     Target { name: "map_operations", run: map_operations, words: &[] },
     Target { name: "arguments", run: arguments, words: ARGUMENT_WORDS },
+    Target { name: "command_line", run: command_line, words: COMMAND_LINE_WORDS },
     Target { name: "numbers", run: numbers, words: NUMBER_WORDS },
 ];
 
@@ -79,6 +80,42 @@ const ARGUMENT_WORDS: &[&str] = &[
     "--size",
     "é",
     "\u{fffd}",
+];
+
+const COMMAND_LINE_WORDS: &[&str] = &[
+    "\0",
+    "\0-b",
+    "\0-c",
+    "\0-K",
+    "\0-e+",
+    "\0-i",
+    "\0-o",
+    "\0-s",
+    "\0-r-1",
+    "\0-q",
+    "\0-P",
+    "\0-F",
+    "\0-x",
+    "\0--cpass=",
+    "\0--pause-on-error=s",
+    "\0--mapfile-interval=",
+    "\0--continue-on-errno=",
+    "\0--change-types=",
+    "\0--create-mapfile=",
+    "\0--list-blocks=",
+    "\0--shift",
+    ",",
+    "-",
+    "+",
+    "?*/-+l",
+    "0",
+    "1/100",
+    "1.5d",
+    "s",
+    "Ki",
+    "9223372036854775807",
+    "268435456",
+    "2147483647",
 ];
 
 const NUMBER_WORDS: &[&str] = &[
@@ -242,6 +279,18 @@ pub fn arguments(bytes: &[u8]) {
     // And with the tables that people meet.
     let _ = arguments::parse(ddrescue::DIALECT.options, words.iter().cloned());
     let _ = arguments::parse(ddrescuelog::DIALECT.options, words.iter().cloned());
+}
+
+/// Command lines, and what they ask for: words divided by zero bytes.
+pub fn command_line(bytes: &[u8]) {
+    let words: Vec<OsString> =
+        bytes.split(|byte| *byte == 0).map(|word| OsString::from_vec(word.to_vec())).collect();
+    for result in [ddrescue::check(&words), ddrescuelog::check(&words)] {
+        if let Err(complaint) = result {
+            assert!(!complaint.text.is_empty());
+            assert_eq!(complaint.status, 1);
+        }
+    }
 }
 
 /// Numbers with multipliers, and intervals of time.

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use crate::personality::ddrescue::job::{Job, Operation, Wish};
+use crate::personality::ddrescue::job::{Job, Operation, Refusal, Wish};
 use crate::personality::{Complaint, arguments};
 
 mod about;
@@ -34,14 +34,7 @@ const PROGRAM: &str = "ddrescue";
 /// Runs it with its whole command line.
 pub fn run(words: Vec<OsString>) -> ExitCode {
     let argv0 = words.first().cloned().unwrap_or_default();
-    let line = match arguments::parse(DIALECT.options, words.iter().skip(1).cloned()) {
-        Ok(line) => line,
-        Err(error) => {
-            Complaint::usage(error.to_string()).print(PROGRAM, &argv0);
-            return ExitCode::FAILURE;
-        }
-    };
-    let job = match job::evaluate(&words, &line.options, &line.names) {
+    let job = match understand(&words) {
         Ok(Wish::Help) => return print(&DIALECT.help(&argv0.to_string_lossy())),
         Ok(Wish::Version) => return print(&version()),
         Ok(Wish::Work(job)) => job,
@@ -51,6 +44,18 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
         Ok(code) => code,
         Err(complaint) => stop(&complaint, job.verbosity, &argv0),
     }
+}
+
+/// Returns the complaint about a whole command line, if there is one, without acting on it.
+pub fn check(words: &[OsString]) -> Result<(), Complaint> {
+    understand(words).map(drop).map_err(|refusal| refusal.complaint)
+}
+
+/// The whole command line is parsed before any of it is evaluated, so that no `-q` silences what is wrong with it.
+fn understand(words: &[OsString]) -> Result<Wish, Refusal> {
+    let line = arguments::parse(DIALECT.options, words.iter().skip(1).cloned())
+        .map_err(|error| Refusal { complaint: Complaint::usage(error.to_string()), verbosity: 0 })?;
+    job::evaluate(words, &line.options, &line.names)
 }
 
 fn work(job: &Job) -> Result<ExitCode, Complaint> {

@@ -46,3 +46,10 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         }
     }
 }
+
+/// Returns the complaint about a whole command line, if there is one, without acting on it.
+pub fn check(words: &[OsString]) -> Result<(), Complaint> {
+    let line = super::arguments::parse(DIALECT.options, words.iter().skip(1).cloned())
+        .map_err(|error| Complaint::usage(error.to_string()))?;
+    Job::default().evaluate(line).map(drop)
+}
