@@ -332,7 +332,14 @@ impl<'a> Rescue<'a> {
                 None => self.lone(sweep, request)?,
             };
             at = sweep.after(done.range);
-            self.stop_at(self.options.limits.passed_by_reads(&self.rates))?;
+            if let Err(stop) = self.stop_at(self.options.limits.passed_by_reads(&self.rates)) {
+                if done.failed && self.options.check_on_error {
+                    // Worse than a limit: what can be read may be wrong.
+                    self.check_last_good()?;
+                    self.stop_if_suspicious()?;
+                }
+                return Err(stop);
+            }
             self.after_read(sweep, &done)?;
             outcome.earlier_reads = reads + done.reads - 1;
             reads += done.reads;
