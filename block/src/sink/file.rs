@@ -16,7 +16,9 @@ use crate::{BlockSink, Buffer, ByteRange, Errno, Offset, SinkError, buffer, devi
 
 /// Bytes written before writeback is started in the background. Without it dirty pages pile up in memory, and a save,
 /// which syncs first, takes minutes.
-const WRITEBACK_BYTES: u64 = 16 << 20;
+const WRITEBACK_BYTES: u64 = 64 << 20;
+/// Bytes of one write through the page cache.
+const WRITE_BYTES: usize = 256 << 10;
 
 /// How a destination is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +45,8 @@ pub struct FileSink {
     is_direct_now: bool,
     aligned: Buffer,
     dirty: ByteRange,
+    /// What is being written back.
+    in_writeback: ByteRange,
     /// What the first failed sync said.
     lost: Option<Errno>,
 }
@@ -80,6 +84,7 @@ impl FileSink {
             is_direct_now: options.direct,
             aligned: buffer::zeroed(0),
             dirty: ByteRange::default(),
+            in_writeback: ByteRange::default(),
             lost: None,
         })
     }
@@ -104,17 +109,45 @@ impl FileSink {
         Ok(())
     }
 
+    /// Much larger writes are slower on some systems, which then look for memory in large pieces.
+    fn write_in_chunks(&self, at: Offset, bytes: &[u8]) -> std::io::Result<()> {
+        let chunk_bytes = if self.is_direct_now { bytes.len().max(1) } else { WRITE_BYTES };
+        let mut at = at.bytes();
+        for chunk in bytes.chunks(chunk_bytes) {
+            self.file.write_all_at(chunk, at)?;
+            at += chunk.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Keeps at most two windows of written bytes off the disk: starts writing one back, and waits for the one before.
     fn start_writeback(&mut self, written: ByteRange) {
         let continues = self.dirty.end() == written.start();
         self.dirty = if continues { ByteRange::between(self.dirty.start(), written.end()) } else { written };
         if self.dirty.length() < WRITEBACK_BYTES {
             return;
         }
-        let (start, length) = (self.dirty.start().bytes() as i64, self.dirty.length() as i64);
+        let window = std::mem::replace(&mut self.dirty, ByteRange::new(written.end(), 0));
+        let before = std::mem::replace(&mut self.in_writeback, window);
+        self.write_back(window, libc::SYNC_FILE_RANGE_WRITE);
+        if !before.is_empty() {
+            self.write_back(before, libc::SYNC_FILE_RANGE_WAIT_BEFORE);
+        }
+    }
+
+    fn write_back(&mut self, range: ByteRange, how: libc::c_uint) {
+        let (start, length) = (range.start().bytes() as i64, range.length() as i64);
         // SAFETY: sync_file_range takes an open descriptor, which `self.file` owns, and plain numbers; it touches no
-        // memory of ours. Its result does not matter: it only starts what flush() will do anyway.
-        unsafe { libc::sync_file_range(self.file.as_raw_fd(), start, length, libc::SYNC_FILE_RANGE_WRITE) };
-        self.dirty = ByteRange::new(self.dirty.end(), 0);
+        // memory of ours.
+        let result = unsafe { libc::sync_file_range(self.file.as_raw_fd(), start, length, how) };
+        let error = (result != 0).then(std::io::Error::last_os_error).map(|e| Errno::of(&e));
+        // What has no pages to write back (a character device) says ESPIPE. Any other error is told only once, so it
+        // must be kept for flush().
+        if let Some(errno) =
+            error.filter(|errno| ![libc::ESPIPE, libc::EINVAL, libc::ENOSYS].contains(&errno.0))
+        {
+            self.lost.get_or_insert(errno);
+        }
     }
 }
 
@@ -133,7 +166,7 @@ impl BlockSink for FileSink {
             self.aligned = aligned;
             result
         } else {
-            self.file.write_all_at(bytes, at.bytes())
+            self.write_in_chunks(at, bytes)
         };
         // A write that takes nothing, as at the end of a device, has no errno of its own.
         let full = |e: std::io::Error| match e.kind() {
