@@ -1,0 +1,243 @@
+//! Getting bytes: joined or one request at a time, through hangs and through the loss and return of the device.
+//!
+//! Owns what one read leads to in sink and map. Must not know which read comes next.
+
+use block::{Buffer, ByteRange, Damage, Nanos, Offset, ReadReply, Recovery, SourceError};
+use map::{Phase, Status};
+
+use super::{Done, Marking, Rescue, Stop, Trouble, tell};
+use crate::ahead::{Fetched, Reader};
+use crate::keeper::Occasion;
+use crate::{Direction, Event, IfUnread, LostRemedy, Sweep, Tried};
+
+/// How often a read that does not come back is looked after.
+const WATCH_INTERVAL: Nanos = Nanos::from_millis(100);
+/// After how long somebody is told that a read does not come back.
+const WATCH_PATIENCE: Nanos = Nanos::from_secs(2);
+
+impl<'a> Rescue<'a> {
+    /// Reads a row of requests as one, if nothing speaks against it and all of it is good.
+    pub(super) fn joined(&mut self, sweep: &Sweep, at: Offset) -> Result<Option<Done>, Stop> {
+        let is_far = self.options.ahead_after.is_some_and(|bytes| self.clean >= bytes);
+        let is_free = self.options.read_rate_max.is_none() && !self.options.check_on_error;
+        if !is_far || !is_free || sweep.stage.phase != Phase::Copying || !self.reader.reads_ahead(sweep.unit)
+        {
+            return Ok(None);
+        }
+        let started = self.clock.now();
+        let fetched = self.watched(sweep.range, |reader, wait| reader.piece(sweep, at, wait))?;
+        let took = self.clock.now().since(started);
+        let (range, buffer) = match fetched {
+            Fetched::Broken => {
+                self.clean = 0;
+                return Ok(None);
+            }
+            Fetched::Hole { range } => (range, None),
+            Fetched::Data { range, buffer } => (range, Some(buffer)),
+        };
+        let data = buffer.as_ref().map_or(&[][..], |buffer| &buffer[..range.length() as usize]);
+        if buffer.is_some() {
+            self.writer.write(range, data, sweep.unit)?;
+        } else {
+            self.writer.write_hole(range)?;
+        }
+        self.book.change(range, Status::Finished);
+        self.rates.read(range.length(), 0);
+        let (unit, direction) = (sweep.unit, sweep.direction);
+        let tried =
+            Tried { range, unit, direction, copied: range.length(), failed: 0, errno: None, data, took };
+        let last = match direction {
+            // One read reaches the end of a short range even across a multiple of the unit.
+            _ if range.length() <= unit => range,
+            Direction::Forwards => {
+                ByteRange::between(range.end().saturating_back(1).align_down(unit), range.end())
+            }
+            Direction::Backwards => ByteRange::between(range.start(), (range.start() + 1).align_up(unit)),
+        };
+        // Saved maps and the last screen tell of the last read, whatever it was joined with.
+        self.position.at = match direction {
+            Direction::Forwards => last.start(),
+            Direction::Backwards => last.end(),
+        };
+        tell(self.observer, &Event::Tried(tried), &self.book, &self.rates, self.position, self.stage);
+        if let Some(buffer) = buffer {
+            self.reader.recycle(buffer);
+        }
+        let reads = match range.length() <= unit {
+            true => 1,
+            false => (range.end().align_up(unit) - range.start().align_down(unit)) / unit,
+        };
+        let copied = last.length();
+        Ok(Some(Done { range, last, reads, copied, failed: false, end_found: false }))
+    }
+
+    /// Makes one request for itself.
+    pub(super) fn lone(&mut self, sweep: &Sweep, request: ByteRange) -> Result<Done, Stop> {
+        let started = self.clock.now();
+        let (buffer, reply) = self.read(request)?;
+        let took = self.clock.now().since(started);
+        let done = self.record(sweep, request, &buffer, &reply, took);
+        self.reader.recycle(buffer);
+        done
+    }
+
+    /// Reads one request, through the loss and return of the device.
+    pub(super) fn read(&mut self, request: ByteRange) -> Result<(Buffer, ReadReply), Stop> {
+        loop {
+            let (buffer, result) = self.watched(request, |reader, wait| reader.single(request, wait))?;
+            let checks = self.options.marking == Marking::AfterPresence;
+            let answer = match result {
+                Ok(reply) if reply.damage.is_some() && checks => {
+                    self.reader.source.presence().map(|()| reply)
+                }
+                result => result,
+            };
+            let error = match answer {
+                Ok(reply) => {
+                    if self.lost_since.take().is_some() {
+                        self.tell(&Event::DeviceFound);
+                    }
+                    return Ok((buffer, reply));
+                }
+                Err(error) => error,
+            };
+            self.reader.recycle(buffer);
+            self.await_device(error, request)?;
+        }
+    }
+
+    /// Waits for a lost device to be there again, or gives up. It has come back only when it answers a read.
+    pub(super) fn await_device(&mut self, error: SourceError, request: ByteRange) -> Result<(), Stop> {
+        let is_lost = matches!(error, SourceError::Gone { .. } | SourceError::Disappeared { .. });
+        if !is_lost || self.options.marking == Marking::AtOnce {
+            return Err(Stop::Failed(Trouble::Source(error)));
+        }
+        let lost_since = match self.lost_since {
+            Some(since) => since,
+            None => {
+                self.tell(&Event::DeviceLost { at: request.start() });
+                self.save(Occasion::Interval)?;
+                *self.lost_since.insert(self.clock.now())
+            }
+        };
+        let mut error = error;
+        loop {
+            let gone = self.clock.now().since(lost_since);
+            let measure = match self.operator.device_lost(&error, gone) {
+                LostRemedy::Stop => return Err(Stop::Failed(Trouble::Source(error))),
+                LostRemedy::Trust => Recovery::Reopen,
+                LostRemedy::LookAgain(pause) => {
+                    self.clock.sleep(pause);
+                    Recovery::Rediscover
+                }
+            };
+            self.check_interrupt()?;
+            self.rates.forgive_pause(self.clock.now().whole_secs());
+            match self.reader.source.recover(measure) {
+                Ok(()) => break,
+                Err(next @ SourceError::Anonymous { .. }) => error = next,
+                Err(_) => {}
+            }
+        }
+        self.clean = 0;
+        self.reader.forget_extents();
+        Ok(())
+    }
+
+    /// Waits for a read, looking around meanwhile: a read that hangs must keep nobody from stopping.
+    pub(super) fn watched<T>(
+        &mut self,
+        range: ByteRange,
+        mut poll: impl FnMut(&mut Reader<'a>, Option<Nanos>) -> Option<T>,
+    ) -> Result<T, Stop> {
+        if !self.options.watch {
+            loop {
+                if let Some(done) = poll(&mut self.reader, None) {
+                    return Ok(done);
+                }
+            }
+        }
+        let started = self.clock.now();
+        let mut is_saved = false;
+        let mut was_interrupted = false;
+        loop {
+            if let Some(done) = poll(&mut self.reader, Some(WATCH_INTERVAL)) {
+                return Ok(done);
+            }
+            let since = self.clock.now().since(started);
+            if since < WATCH_PATIENCE && !(self.interrupt)() {
+                continue;
+            }
+            self.rates.tick(self.clock.now().whole_secs(), self.book.bytes(Status::Finished));
+            self.tell(&Event::Waiting { range, since });
+            if (self.interrupt)() && !was_interrupted {
+                was_interrupted = true;
+                self.tell(&Event::Interrupted);
+                is_saved = false;
+            }
+            // The read may never come back: what is known so far must be safe before anybody leaves.
+            if !is_saved {
+                self.save(Occasion::Interval)?;
+                is_saved = true;
+            }
+        }
+    }
+
+    /// Writes and marks what one read brought.
+    pub(super) fn record(
+        &mut self,
+        sweep: &Sweep,
+        request: ByteRange,
+        buffer: &Buffer,
+        reply: &ReadReply,
+        took: Nanos,
+    ) -> Result<Done, Stop> {
+        let copied = reply.good_bytes(request.length() as usize);
+        let data = &buffer[..copied];
+        let (good, rest) = request.split_at(request.start() + copied as u64);
+        if !good.is_empty() {
+            self.writer.write(good, data, sweep.unit)?;
+            self.book.change(good, Status::Finished);
+        }
+        let errno = reply.damage.map(|Damage { errno, .. }| errno);
+        let failed = if errno.is_some() { rest.length() } else { 0 };
+        if failed > 0 {
+            let is_sector = rest.length() <= self.options.sector;
+            let status = match sweep.if_unread {
+                IfUnread::NonTrimmed if !is_sector => Status::NonTrimmed,
+                IfUnread::NonTrimmed | IfUnread::BadSector => Status::BadSector,
+            };
+            self.book.change(rest, status);
+        }
+        self.rates.read(good.length(), failed);
+        self.clean = if failed > 0 { 0 } else { self.clean.saturating_add(good.length()) };
+        let (unit, direction) = (sweep.unit, sweep.direction);
+        let tried =
+            Tried { range: request, unit, direction, copied: good.length(), failed, errno, data, took };
+        tell(self.observer, &Event::Tried(tried), &self.book, &self.rates, self.position, self.stage);
+        if self.options.check_on_error && good.length() >= self.options.sector {
+            let first = good.start().align_up(self.options.sector);
+            if first == good.start() {
+                self.last_good = Some((first, data[..self.options.sector as usize].to_vec()));
+            }
+        }
+        let end_found = errno.is_none() && !rest.is_empty();
+        if end_found {
+            self.end_found(rest.start())?;
+        }
+        let range = if end_found { ByteRange::between(request.start(), rest.start()) } else { request };
+        Ok(Done { range, last: range, reads: 1, copied: good.length(), failed: failed > 0, end_found })
+    }
+
+    pub(super) fn end_found(&mut self, at: Offset) -> Result<(), Stop> {
+        if self.options.keep_map_extent {
+            self.book.crop_domain(at);
+        } else if self.book.map().next_with(Status::Finished, at).is_some() {
+            return Err(Stop::Failed(Trouble::EndBelowMap { at }));
+        } else {
+            self.book.cut(at);
+        }
+        self.tell(&Event::EndFound(at));
+        Ok(())
+    }
+}
