@@ -6,6 +6,7 @@
 
 use std::fmt::Write;
 use std::ops::Range;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
@@ -48,7 +49,8 @@ impl NbdFile {
             .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|e| panic!("cannot run nbdkit: {e}"));
-        wait_until("nbdkit does not open its socket", || at("socket").exists());
+        // The name is there a moment before anybody listens.
+        wait_until("nbdkit does not open its socket", || UnixStream::connect(at("socket")).is_ok());
         tool("nbdfuse", "libnbd-bin");
         // Unlike nbdkit it has no option to end with the test that started it.
         let mount = tool("setpriv", "util-linux")
