@@ -51,9 +51,11 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
     let result = match Cli::parse_from(arguments.iter()).action {
         // Its options come from ddrescue's table: see `rescue::dialect`.
         Action::Rescue { .. } => return rescue::run(arguments),
-        Action::GenDocs { folder } => gen_docs::write(&folder)
-            .map(|()| 0)
-            .map_err(|e| Failure::System { action: "write manual pages into it", path: folder, errno: Errno::of(&e) }),
+        Action::GenDocs { folder } => gen_docs::write(&folder).map(|()| 0).map_err(|e| Failure::System {
+            action: "write manual pages into it",
+            path: folder,
+            errno: Errno::of(&e),
+        }),
         Action::Map(command) => map::run(command, &arguments),
     };
     match result {

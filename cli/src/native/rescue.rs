@@ -456,7 +456,7 @@ impl Wanted {
             self.destination_name().display(),
         );
         if let Some(map) = &map {
-            let why = if self.map_is_named { "" } else { " (no other one was named)" };
+            let why = if self.map_is_named { "" } else { " (none was named)" };
             let state = if begin.map_exists { "goes on from" } else { "is kept in" };
             text.push_str(&format!("The rescue {state} the map {map}{why}.\n"));
         }
