@@ -4,7 +4,7 @@
 
 use std::io;
 
-use block::{Nanos, SourceError};
+use block::{Nanos, SinkError, SourceError};
 
 use crate::keeper::{KeeperError, MapStore};
 
@@ -16,11 +16,22 @@ pub trait Operator {
     /// The map could not be saved. May write it elsewhere with `write` before answering.
     fn map_not_saved(&mut self, error: &KeeperError, write: &mut WriteMap<'_>) -> SaveRemedy;
 
+    /// Whether somebody is there who may be asked.
+    fn is_attended(&self) -> bool {
+        false
+    }
+
+    /// Something could not be written to the destination. The map is saved if
+    /// [`Operator::is_attended`].
+    fn destination_failed(&mut self, _error: &SinkError) -> SaveRemedy {
+        SaveRemedy::Stop
+    }
+
     /// The device is gone, and has been for `gone`. Asked again and again until it is back; the map is saved.
     fn device_lost(&mut self, error: &SourceError, gone: Nanos) -> LostRemedy;
 }
 
-/// What to do about a map that could not be saved.
+/// What to do about a map that could not be saved, or data that could not be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SaveRemedy {
     /// Try again.

@@ -15,6 +15,7 @@ use crate::{
     Stage, Step, Strategy, Sweep, View,
 };
 
+mod burst;
 mod ending;
 mod options;
 mod reading;
@@ -71,6 +72,7 @@ pub struct Rescue<'a> {
     image_untrusted: bool,
     /// When the device was found to be gone; until a read is answered again.
     lost_since: Option<Nanos>,
+    burst: burst::Burst,
 }
 
 impl<'a> Rescue<'a> {
@@ -98,6 +100,7 @@ impl<'a> Rescue<'a> {
             suspicion: None,
             image_untrusted: false,
             lost_since: None,
+            burst: burst::Burst::new(),
         }
     }
 

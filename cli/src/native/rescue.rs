@@ -42,6 +42,7 @@ pub mod json;
 pub mod live;
 pub mod operator;
 pub mod plain;
+pub mod sameness;
 pub mod signals;
 pub mod summary;
 pub mod tracker;
@@ -284,7 +285,11 @@ fn code_of(ending: &Ending, is_complete: bool) -> u8 {
         Ending::Limits(_) | Ending::Interrupted => failure::STOPPED,
         Ending::Failed(T::Source(SourceError::Refused { .. })) => failure::SYSTEM,
         Ending::Failed(
-            T::Source(_) | T::NoMoreData { .. } | T::InconsistentData { .. } | T::NoGoodSectorYet,
+            T::Source(_)
+            | T::Mute { .. }
+            | T::NoMoreData { .. }
+            | T::InconsistentData { .. }
+            | T::NoGoodSectorYet,
         ) => failure::STOPPED,
         Ending::Failed(T::Sink(_) | T::Map(_)) => failure::SYSTEM,
         Ending::Failed(T::EndBelowMap { .. }) => failure::BAD_INPUT,

@@ -63,7 +63,7 @@ fn killed_at_random_moments_a_rescue_resumes_and_its_map_never_lied() {
 #[test]
 fn the_image_is_synced_before_the_map_that_vouches_for_it_gets_its_name() {
     let bench = Bench::new();
-    rig::Content::new(3).write_image(&bench.path("source"), 3 << 20);
+    rig::Content::new(3).write_image(&bench.path("source"), 24 << 20);
     let trace = bench.path("trace");
     let mut command = Command::new("strace");
     command.current_dir(bench.folder.path()).args(["-f", "-y", "-s", "16", "-e"]);

@@ -103,3 +103,36 @@ fn json_begins_with_the_version_ends_with_the_exit_status_and_nothing_else_is_on
     assert_eq!(last["exit"], 1);
     assert!(last["failed_reads"].as_u64() > Some(3), "{last}");
 }
+
+#[test]
+fn a_drive_that_fails_everything_at_once_is_not_believed_and_nothing_of_that_is_marked() {
+    let size = 32 << 20;
+    let file = FaultyFile::serve(FaultyFileOptions { size, ..FaultyFileOptions::default() });
+    let device = LoopDevice::over(&file.path());
+    // Many systems call a drive that has hung up an input/output error.
+    file.die_after(12, libc::EIO);
+    let bench = Bench::new();
+    let ended = bench.rescue(device.path(), &["--cluster-size=8", "--skip-size=0"]).expect(3);
+    ended.says("it has hung up");
+    ended.says("go on with");
+    assert!(
+        bench.missing().iter().all(|(_, _, status)| *status == Status::NonTried),
+        "{:?}",
+        bench.missing()
+    );
+    assert!(bench.check_promises(file.content()) > 0);
+    file.revive();
+    bench.rescue(device.path(), &[]).expect(0);
+    assert_eq!(bench.check_promises(file.content()), size);
+}
+
+#[test]
+fn a_large_dead_area_that_fails_fast_is_damage_as_long_as_the_rest_answers() {
+    let size = 4 << 20;
+    let damage = vec![BadRange::new(1 << 20..3 << 20, libc::EIO)];
+    let file = FaultyFile::serve(FaultyFileOptions { size, bad: damage, ..FaultyFileOptions::default() });
+    let device = LoopDevice::over(&file.path());
+    let bench = Bench::new();
+    bench.rescue(device.path(), &[]).expect(1);
+    assert_eq!(bench.missing(), [(1 << 20, 2 << 20, Status::BadSector)]);
+}

@@ -132,3 +132,21 @@ fn promises(map: &Path, image: &Path, content: Content) -> u64 {
     }
     bytes
 }
+
+#[test]
+fn a_destination_that_fails_stops_the_run_and_the_map_promises_only_what_is_there() {
+    let bench = Bench::new();
+    let content = Content::new(12);
+    content.write_image(&bench.path("source"), 8 << 20);
+    // A file size limit fails writes as a broken disk would.
+    let mut command = Command::new("bash");
+    command.current_dir(bench.folder.path()).stdin(Stdio::null());
+    let program = env!("CARGO_BIN_EXE_diskwright");
+    command.arg("-c").arg(format!("ulimit -f 2048 ; trap '' XFSZ ; exec {program} rescue source image"));
+    let ended = Ended::of(command.output().expect("bash runs")).expect(4);
+    ended.says("cannot write to the destination");
+    let promised = promises(&bench.path("image.map"), &bench.image(), content);
+    assert!(promised > 0 && promised <= 2048 << 10, "{promised}");
+    bench.rescue(&bench.path("source"), &[]).expect(0);
+    assert_eq!(promises(&bench.path("image.map"), &bench.image(), content), 8 << 20);
+}

@@ -2,7 +2,7 @@
 //!
 //! Owns these words. Must not know what anybody says about them.
 
-use block::{Offset, SinkError, SourceError};
+use block::{Errno, Offset, SinkError, SourceError};
 
 use crate::Limit;
 use crate::keeper::KeeperError;
@@ -26,6 +26,18 @@ pub enum Trouble {
     /// The source refused, or has gone for good.
     #[error(transparent)]
     Source(SourceError),
+    /// The source fails everywhere, even where it could be read a moment ago.
+    #[error(
+        "the drive fails every read at once, even at {at} where it answered before: it has hung up; nothing that failed \
+         in this way is marked. Switch it off and on again, then go on"
+    )]
+    Mute {
+        /// A place that could be read.
+        at: Offset,
+        /// What the system says about it now.
+        #[source]
+        errno: Errno,
+    },
     /// The destination failed.
     #[error(transparent)]
     Sink(SinkError),

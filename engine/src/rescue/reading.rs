@@ -2,13 +2,14 @@
 //!
 //! Owns what one read leads to in sink and map. Must not know which read comes next.
 
-use block::{Buffer, ByteRange, Damage, Nanos, Offset, ReadReply, Recovery, SourceError};
+use block::{Buffer, ByteRange, Damage, Errno, Nanos, Offset, ReadReply, Recovery, SinkError, SourceError};
 use map::{Phase, Status};
 
 use super::{Done, Marking, Rescue, Stop, Trouble, tell};
 use crate::ahead::{Fetched, Reader};
 use crate::keeper::Occasion;
-use crate::{Direction, Event, IfUnread, LostRemedy, Sweep, Tried};
+use crate::writer::Writer;
+use crate::{Direction, Event, IfUnread, LostRemedy, SaveRemedy, Sweep, Tried};
 
 /// How often a read that does not come back is looked after.
 const WATCH_INTERVAL: Nanos = Nanos::from_millis(100);
@@ -36,10 +37,9 @@ impl<'a> Rescue<'a> {
             Fetched::Data { range, buffer } => (range, Some(buffer)),
         };
         let data = buffer.as_ref().map_or(&[][..], |buffer| &buffer[..range.length() as usize]);
-        if buffer.is_some() {
-            self.writer.write(range, data, sweep.unit)?;
-        } else {
-            self.writer.write_hole(range)?;
+        match buffer.is_some() {
+            true => self.write(|writer| writer.write(range, data, sweep.unit))?,
+            false => self.write(|writer| writer.write_hole(range))?,
         }
         self.book.change(range, Status::Finished);
         self.rates.read(range.length(), 0);
@@ -60,6 +60,9 @@ impl<'a> Rescue<'a> {
             Direction::Backwards => last.end(),
         };
         tell(self.observer, &Event::Tried(tried), &self.book, &self.rates, self.position, self.stage);
+        if buffer.is_some() {
+            self.burst.good(last);
+        }
         if let Some(buffer) = buffer {
             self.reader.recycle(buffer);
         }
@@ -78,7 +81,46 @@ impl<'a> Rescue<'a> {
         let took = self.clock.now().since(started);
         let done = self.record(sweep, request, &buffer, &reply, took);
         self.reader.recycle(buffer);
-        done
+        let done = done?;
+        self.check_burst()?;
+        Ok(done)
+    }
+
+    /// Writes, asking the operator what to do about a destination that fails.
+    fn write(&mut self, mut write: impl FnMut(&mut Writer<'a>) -> Result<(), SinkError>) -> Result<(), Stop> {
+        while let Err(error) = write(&mut self.writer) {
+            // Whoever is asked may take long, or pull a plug: what is known so far must be safe by then.
+            if self.operator.is_attended() {
+                self.save(Occasion::Interval)?;
+            }
+            if self.operator.destination_failed(&error) == SaveRemedy::Stop {
+                return Err(Stop::Failed(Trouble::Sink(error)));
+            }
+        }
+        Ok(())
+    }
+
+    /// When too many reads in a row failed at once, makes sure that the device still answers where it did. If not, what
+    /// those reads marked is taken back: they say nothing about the medium.
+    fn check_burst(&mut self) -> Result<(), Stop> {
+        let Some(proof) = self.burst.suspicion().filter(|_| self.options.marking == Marking::AfterPresence)
+        else {
+            return Ok(());
+        };
+        let (buffer, result) = self.watched(proof, |reader, wait| reader.single(proof, wait))?;
+        self.reader.recycle(buffer);
+        let errno = match result {
+            Ok(ReadReply { damage: None, .. }) => {
+                self.burst.dispelled();
+                return Ok(());
+            }
+            Ok(reply) => reply.damage.map_or(Errno::EIO, |damage| damage.errno),
+            Err(error) => error.errno().unwrap_or(Errno::EIO),
+        };
+        for (range, status) in self.burst.take_back() {
+            self.book.change(range, status);
+        }
+        Err(Stop::Failed(Trouble::Mute { at: proof.start(), errno }))
     }
 
     /// Reads one request, through the loss and return of the device.
@@ -196,7 +238,7 @@ impl<'a> Rescue<'a> {
         let data = &buffer[..copied];
         let (good, rest) = request.split_at(request.start() + copied as u64);
         if !good.is_empty() {
-            self.writer.write(good, data, sweep.unit)?;
+            self.write(|writer| writer.write(good, data, sweep.unit))?;
             self.book.change(good, Status::Finished);
         }
         let errno = reply.damage.map(|Damage { errno, .. }| errno);
@@ -207,7 +249,12 @@ impl<'a> Rescue<'a> {
                 IfUnread::NonTrimmed if !is_sector => Status::NonTrimmed,
                 IfUnread::NonTrimmed | IfUnread::BadSector => Status::BadSector,
             };
+            let before =
+                self.book.map().block_at(rest.start()).map_or(Status::NonTried, |block| block.status);
             self.book.change(rest, status);
+            self.burst.failed(rest, before, took);
+        } else if !good.is_empty() {
+            self.burst.good(good);
         }
         self.rates.read(good.length(), failed);
         self.clean = if failed > 0 { 0 } else { self.clean.saturating_add(good.length()) };

@@ -5,7 +5,7 @@
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use block::{Nanos, SourceError};
+use block::{Nanos, SinkError, SourceError};
 use engine::keeper::KeeperError;
 use engine::operator::WriteMap;
 use engine::{FileStore, LostRemedy, Operator, SaveRemedy};
@@ -92,6 +92,21 @@ impl Operator for Person {
                 }
                 Some(_) => {}
             }
+        }
+    }
+
+    fn is_attended(&self) -> bool {
+        self.can_ask
+    }
+
+    fn destination_failed(&mut self, error: &SinkError) -> SaveRemedy {
+        let question = format!(
+            "{}\r\nThe map is saved. Make room or mend it and press Enter to go on, or Q to stop: ",
+            chain(error)
+        );
+        match self.can_ask.then(|| self.ask(&question)).flatten() {
+            Some('\n') => SaveRemedy::Retry,
+            _ => SaveRemedy::Stop,
         }
     }
 

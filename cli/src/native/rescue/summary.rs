@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use engine::{Book, Ending, Trouble};
 use map::Status;
 
-use super::tracker::{PageHabit, Tracker};
+use super::tracker::{self, PageHabit, Tracker};
 use crate::personality::number::{Prefixes, size};
 
 /// How a rescue ended, for whoever ran it.
@@ -60,6 +60,26 @@ impl Summary<'_> {
                     .into(),
             );
         }
+        if self.tracker.sluggish_secs >= tracker::SLUGGISH_SECS {
+            lines
+                .push("The drive stayed slow after its last error: --reopen-on-error may wake it up.".into());
+        }
+        if self.tracker.longest_read >= tracker::LONG_READ {
+            lines.push(format!(
+                "The longest read took {} s: the drive or the kernel retries for long. A lower error recovery time \
+                 (smartctl -l scterc,70,70) or /sys/block/<disk>/device/timeout makes such reads give up sooner.",
+                self.tracker.longest_read.whole_secs()
+            ));
+        }
+        if let Some(run) = self.tracker.sameness.longest() {
+            lines.push(format!(
+                "Since the first error {} came in runs of equal sectors, the longest of {} at {}: the drive may give \
+                 stale data for good. Compare with --check-on-error, or read that area again later.",
+                bytes(self.tracker.sameness.bytes()),
+                bytes(run.length()),
+                run.start(),
+            ));
+        }
         lines.extend(self.next());
         lines
     }
@@ -68,7 +88,9 @@ impl Summary<'_> {
         let again = self.command_line(&[]);
         let book = self.book;
         Some(match self.ending {
-            Ending::Failed(Trouble::Source(_)) => format!("Reconnect the drive, then go on with: {again}"),
+            Ending::Failed(Trouble::Source(_) | Trouble::Mute { .. }) => {
+                format!("Reconnect the drive, then go on with: {again}")
+            }
             Ending::Failed(Trouble::Sink(_)) => format!(
                 "Nothing that the map calls rescued is lost. Make room or mend the destination, then go on with: {again}"
             ),

@@ -6,6 +6,13 @@ use block::Nanos;
 use engine::{Event, Limit, Report, Stage};
 use map::{Phase, Status};
 
+use super::sameness::Sameness;
+
+/// Seconds of lasting slowness worth a hint.
+pub const SLUGGISH_SECS: u64 = 30;
+/// A read this long means that drive or kernel retry for long.
+pub const LONG_READ: Nanos = Nanos::from_secs(20);
+
 /// Digest of a running rescue.
 #[derive(Clone, Debug, Default)]
 pub struct Tracker {
@@ -23,12 +30,14 @@ pub struct Tracker {
     pub failed_reads: u64,
     /// Whether every failed read so far covered whole pages of 4096 bytes, and there were some.
     pub fails_by_page: PageHabit,
-    /// Reads that failed at once, in a row: what a dead device does.
+    /// Limits that were passed.
     pub limits: Vec<Limit>,
     /// Highest rate seen over a second before the first failed read, in bytes per second.
     pub healthy_rate: u64,
     /// Seconds in a row during which the rate stayed far below that although nothing failed.
     pub sluggish_secs: u64,
+    /// Data that looks too much alike, since the first error.
+    pub sameness: Sameness,
     last_second: u64,
     errors_at_second: u64,
 }
@@ -76,6 +85,9 @@ impl Tracker {
                 self.last_read = tried.took;
                 self.longest_read = self.longest_read.max(tried.took);
                 self.rescued_now += tried.copied;
+                if self.failed_reads > 0 {
+                    self.sameness.look_at(tried.range.start(), tried.data);
+                }
                 if tried.failed > 0 {
                     self.failed_reads += 1;
                     let start = tried.range.start().bytes() + tried.copied;

@@ -86,6 +86,8 @@ pub fn trouble(infile: &Path, trouble: &Trouble) -> Option<Complaint> {
         Trouble::Sink(error) => Some(sink(error)),
         Trouble::Map(_) => None,
         Trouble::EndBelowMap { .. } => about("EOF found below the size calculated from mapfile."),
+        // Not told from damage under this name: the engine never asks.
+        Trouble::Mute { errno, .. } => about(&numbered("Fatal error reading the input file", *errno)),
         Trouble::NoMoreData { .. } => about("Input file no longer returns data."),
         Trouble::InconsistentData { .. } => about("Input file returns inconsistent data."),
         Trouble::NoGoodSectorYet => about("Read error found before the first good read."),

@@ -1,0 +1,60 @@
+//! A row of reads that all fail at once: what a dead device does that still has its name.
+//!
+//! Owns the suspicion, and what must be taken back if it proves right. Must not know how it is proved.
+
+use block::{ByteRange, Nanos};
+use map::Status;
+
+/// A failed read that took less cannot have moved an arm or waited for a retry.
+const FAST: Nanos = Nanos::from_millis(2);
+/// Fast failures in a row that raise the suspicion.
+const SUSPICIOUS_READS: usize = 64;
+/// The suspicion rises later each time that it proves wrong, so that a large dead area costs few extra reads.
+const SUSPICIOUS_READS_MAX: usize = 1 << 16;
+
+/// Fast failures in a row.
+#[derive(Clone, Debug)]
+pub(super) struct Burst {
+    /// What was marked, and what it was before.
+    marks: Vec<(ByteRange, Status)>,
+    limit: usize,
+    /// The last read that brought data.
+    proof: Option<ByteRange>,
+}
+
+impl Burst {
+    pub(super) fn new() -> Burst {
+        Burst { marks: Vec::new(), limit: SUSPICIOUS_READS, proof: None }
+    }
+
+    /// A read brought data.
+    pub(super) fn good(&mut self, read: ByteRange) {
+        self.marks.clear();
+        self.proof = Some(read);
+    }
+
+    /// A read failed after `took`; what it did not bring was `before`.
+    pub(super) fn failed(&mut self, unread: ByteRange, before: Status, took: Nanos) {
+        if took >= FAST {
+            self.marks.clear();
+            return;
+        }
+        self.marks.push((unread, before));
+    }
+
+    /// What to read once more, if it is time to be suspicious.
+    pub(super) fn suspicion(&self) -> Option<ByteRange> {
+        self.proof.filter(|_| self.marks.len() >= self.limit)
+    }
+
+    /// The device still answers where it did.
+    pub(super) fn dispelled(&mut self) {
+        self.marks.clear();
+        self.limit = (self.limit * 2).min(SUSPICIOUS_READS_MAX);
+    }
+
+    /// It does not: returns what was marked without reason, last first.
+    pub(super) fn take_back(&mut self) -> impl Iterator<Item = (ByteRange, Status)> + use<> {
+        std::mem::take(&mut self.marks).into_iter().rev()
+    }
+}
