@@ -4,6 +4,7 @@
 //! of reads.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
@@ -197,10 +198,12 @@ fn rescue(wanted: Wanted) -> Result<ExitCode, Failure> {
     if let Destination::File(path) = &wanted.destination {
         checks::check_destination(&info, path, overwrite).map_err(refused)?;
     }
+    let clock = WallClock::new();
+    // Before the map is read: whoever holds the destination may still save it.
+    let claim = wanted.claim(&clock)?;
     let mapfile = read_map(&wanted)?;
     check_belonging(&wanted, &info, mapfile.as_ref(), overwrite)?;
 
-    let clock = WallClock::new();
     let headings = Headings::new(job, &clock);
     let files = Files {
         infile: wanted.source.clone(),
@@ -210,6 +213,7 @@ fn rescue(wanted: Wanted) -> Result<ExitCode, Failure> {
     let is_direct = wanted.is_direct(&info);
     let begin = start::prepare_from(job, &files, |_| Ok(source)).map_err(Failure::from)?;
     let mut sink = open_sink(&wanted)?;
+    let _claim = claim.map_or_else(|| wanted.claim(&clock), |file| Ok(Some(file)))?;
     if job.preallocate
         && let Some(span) = begin.book.domain().span()
     {
@@ -419,6 +423,13 @@ impl Wanted {
         match &self.destination {
             Destination::File(path) => path.clone(),
             Destination::Discard => "discard:".into(),
+        }
+    }
+
+    fn claim(&self, clock: &dyn Clock) -> Result<Option<File>, Failure> {
+        match &self.destination {
+            Destination::File(path) => checks::claim(path, clock).map_err(refused),
+            Destination::Discard => Ok(None),
         }
     }
 

@@ -76,36 +76,53 @@ fn whoever_says_yes_is_not_asked_again() {
 #[test]
 fn event_logs_are_the_same() {
     for options in ["-r2", "-X2", "-n", "-N -R", "-e0", "-J", "--cpass=1 -r1"] {
-        let logs = [Side::Original, Side::Ours].map(|side| {
-            let folder = tempfile::tempdir().unwrap();
-            lay_out(folder.path(), "half");
-            for _ in 0..2 {
-                let logs = "--log-events=events --log-rates=rates";
-                side::run(side, folder.path(), &words(&format!("-Hdamage {logs} {options}")), b"");
+        let both = || [Side::Original, Side::Ours].map(|side| event_logs(side, options));
+        let mut logs = both();
+        for _ in 1..TRIES {
+            if logs[0] == logs[1] {
+                break;
             }
-            let lines = |name: &str| -> Vec<String> {
-                let text = fs::read_to_string(folder.path().join(name)).unwrap();
-                let is_same = |line: &&str| {
-                    !["Created", "Command line", "time:"].iter().any(|word| line.contains(word))
-                };
-                // A run may fall into two seconds.
-                text.lines().filter(is_same).map(|line| line.replace(" 1s ", " 0s ")).collect()
-            };
-            (lines("events"), lines("rates").into_iter().take(2).collect::<Vec<_>>())
-        });
+            logs = both();
+        }
         assert_eq!(logs[0], logs[1], "{options}");
     }
 }
 
+/// The events and the first lines of the rates of two runs.
+fn event_logs(side: Side, options: &str) -> [Vec<String>; 2] {
+    let folder = tempfile::tempdir().unwrap();
+    lay_out(folder.path(), "half");
+    for _ in 0..2 {
+        let logs = "--log-events=events --log-rates=rates";
+        side::run(side, folder.path(), &words(&format!("-Hdamage {logs} {options}")), b"");
+    }
+    let lines = |name: &str, most: usize| -> Vec<String> {
+        let text = fs::read_to_string(folder.path().join(name)).unwrap();
+        let is_same =
+            |line: &&str| !["Created", "Command line", "time:"].iter().any(|word| line.contains(word));
+        text.lines().filter(is_same).take(most).map(|line| line.replace(" 1s ", " 0s ")).collect()
+    };
+    [lines("events", usize::MAX), lines("rates", 2)]
+}
+
+/// Tries of one comparison. Limits and rates count whole seconds: a run that falls into two of them on one side only
+/// may end elsewhere, and is made again.
+const TRIES: u32 = 5;
+
 fn compare(options: &str, map: &str, input: &[u8]) {
-    // A run that falls into two seconds shows rates, and is not compared.
-    let [original, ours] = [Side::Original, Side::Ours].map(|side| {
-        let folder = tempfile::tempdir().unwrap();
-        lay_out(folder.path(), map);
-        side::run(side, folder.path(), &words(options), input)
-    });
-    let text = side::difference(&original, &ours).unwrap_or_default();
-    assert!(text.is_empty(), "map {map}: ddrescue {options} disk image map\n{text}");
+    let mut text = String::new();
+    for _ in 0..TRIES {
+        let [original, ours] = [Side::Original, Side::Ours].map(|side| {
+            let folder = tempfile::tempdir().unwrap();
+            lay_out(folder.path(), map);
+            side::run(side, folder.path(), &words(options), input)
+        });
+        text = side::difference(&original, &ours).unwrap_or_default();
+        if text.is_empty() {
+            return;
+        }
+    }
+    panic!("map {map}: ddrescue {options} disk image map\n{text}");
 }
 
 fn words(options: &str) -> Vec<String> {

@@ -36,6 +36,7 @@ fn killed_at_random_moments_a_rescue_resumes_and_its_map_never_lied() {
                 command.arg("--force");
             }
             let ended = rig::run_and_kill(&mut command, rig::moment(seed, Duration::from_millis(80)));
+            bench.wait_for_the_last_writer();
             if bench.path("image.map").exists() {
                 let kept = bench.check_promises(file.content());
                 assert!(kept >= kept_before, "seed {seed}: {kept_before} bytes were saved, {kept} are left");

@@ -65,6 +65,13 @@ impl Bench {
             .collect()
     }
 
+    /// Waits until nobody writes to the image any more: who is killed may still be leaving.
+    fn wait_for_the_last_writer(&self) {
+        if let Ok(image) = std::fs::File::open(self.image()) {
+            image.lock().expect("a lock");
+        }
+    }
+
     /// Every byte that the map calls finished is the source's in the image. Returns how many they are.
     fn check_promises(&self, content: rig::Content) -> u64 {
         let image = std::fs::read(self.image()).unwrap_or_default();

@@ -107,3 +107,18 @@ fn bad_input_gets_a_message_that_says_what_and_where() {
     std::fs::write(bench.path("empty"), "").expect("a file");
     bench.rescue(&bench.path("empty"), &[]).expect(0);
 }
+
+#[test]
+fn two_rescues_never_write_to_one_destination() {
+    let bench = Bench::new();
+    image_file(&bench, "source", 8 << 20);
+    let mut first = bench.command();
+    first.args(["rescue", "--quiet", "--max-read-rate=100k", "source", "image"]);
+    let mut first = first.spawn().expect("diskwright runs");
+    rig::wait_until("nothing is rescued", || std::fs::metadata(bench.image()).is_ok_and(|m| m.len() > 0));
+    bench.rescue(&bench.path("source"), &["--force"]).expect(2).says("another rescue is writing");
+    let id = nix::unistd::Pid::from_raw(first.id() as i32);
+    nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGTERM).expect("a signal can be sent");
+    first.wait().expect("a child");
+    bench.rescue(&bench.path("source"), &[]).expect(0);
+}

@@ -89,6 +89,7 @@ fn a_read_that_hangs_keeps_nobody_from_stopping_and_the_map_is_saved_first() {
     let status = child.wait().expect("a child");
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(Signal::SIGINT as i32));
     file.release();
+    bench.wait_for_the_last_writer();
     bench.check_promises(file.content());
     bench.rescue(&file.path(), &[]).expect(0);
     assert_eq!(bench.check_promises(file.content()), size);

@@ -5,8 +5,10 @@
 use block::{ByteRange, Nanos};
 use map::Status;
 
-/// A failed read that took less cannot have moved an arm or waited for a retry.
-const FAST: Nanos = Nanos::from_millis(2);
+/// A failed read that took less cannot have waited for the disk to turn once more.
+const FAST: Nanos = Nanos::from_millis(5);
+/// One slow failure among so many fast ones is the system's doing, not the drive's.
+const FAST_PER_SLOW: usize = 8;
 /// Fast failures in a row that raise the suspicion.
 const SUSPICIOUS_READS: usize = 64;
 /// The suspicion rises later each time that it proves wrong, so that a large dead area costs few extra reads.
@@ -17,6 +19,8 @@ const SUSPICIOUS_READS_MAX: usize = 1 << 16;
 pub(super) struct Burst {
     /// What was marked, and what it was before.
     marks: Vec<(ByteRange, Status)>,
+    /// How many of them were not fast.
+    slow: usize,
     limit: usize,
     /// The last read that brought data.
     proof: Option<ByteRange>,
@@ -24,22 +28,22 @@ pub(super) struct Burst {
 
 impl Burst {
     pub(super) fn new() -> Burst {
-        Burst { marks: Vec::new(), limit: SUSPICIOUS_READS, proof: None }
+        Burst { marks: Vec::new(), slow: 0, limit: SUSPICIOUS_READS, proof: None }
     }
 
     /// A read brought data.
     pub(super) fn good(&mut self, read: ByteRange) {
-        self.marks.clear();
+        self.clear();
         self.proof = Some(read);
     }
 
     /// A read failed after `took`; what it did not bring was `before`.
     pub(super) fn failed(&mut self, unread: ByteRange, before: Status, took: Nanos) {
-        if took >= FAST {
-            self.marks.clear();
-            return;
-        }
         self.marks.push((unread, before));
+        self.slow += usize::from(took >= FAST);
+        if self.slow * FAST_PER_SLOW > self.marks.len() {
+            self.clear();
+        }
     }
 
     /// What to read once more, if it is time to be suspicious.
@@ -49,8 +53,13 @@ impl Burst {
 
     /// The device still answers where it did.
     pub(super) fn dispelled(&mut self) {
-        self.marks.clear();
+        self.clear();
         self.limit = (self.limit * 2).min(SUSPICIOUS_READS_MAX);
+    }
+
+    fn clear(&mut self) {
+        self.marks.clear();
+        self.slow = 0;
     }
 
     /// It does not: returns what was marked without reason, last first.

@@ -2,12 +2,18 @@
 //!
 //! Owns the refusals before a rescue begins. Must not know what a rescue does afterwards.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use block::device::{self, DeviceInfo, Usage};
+use block::{Clock, Nanos};
 use thiserror::Error;
+
+/// How often a claimed destination is tried before it is given up.
+const CLAIM_TRIES: u32 = 30;
+/// Time between two tries.
+const CLAIM_PAUSE: Nanos = Nanos::from_millis(100);
 
 /// Why a rescue is refused, and what to do.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -35,6 +41,9 @@ pub enum Refusal {
         /// The shared disk.
         disk: String,
     },
+    /// Another rescue writes to the destination.
+    #[error("{}: another rescue is writing to this destination; wait for its end, or stop it first", .0.display())]
+    Claimed(PathBuf),
     /// The destination is a device, and nobody said that it may be overwritten.
     #[error("{}: this destination is a device; all on it will be lost: give --force if that is meant", .0.display())]
     Device(PathBuf),
@@ -92,6 +101,25 @@ pub enum Refusal {
         /// Size that it must have, in bytes.
         needed: u64,
     },
+}
+
+/// Claims a destination that is there, so that no second rescue writes to it meanwhile. The claim lasts as long as the
+/// file that is returned; `None` where there is nothing to claim yet.
+pub fn claim(destination: &Path, clock: &dyn Clock) -> Result<Option<File>, Refusal> {
+    let Ok(metadata) = fs::metadata(destination) else { return Ok(None) };
+    if !metadata.is_file() && !metadata.file_type().is_block_device() {
+        return Ok(None);
+    }
+    let Ok(file) = File::open(destination) else { return Ok(None) };
+    // One that was killed a moment ago may still be leaving.
+    for _ in 0..CLAIM_TRIES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => clock.sleep(CLAIM_PAUSE),
+            // A file system without locks cannot tell.
+            Ok(()) | Err(TryLockError::Error(_)) => return Ok(Some(file)),
+        }
+    }
+    Err(Refusal::Claimed(destination.to_owned()))
 }
 
 /// Refuses a source that somebody writes to.

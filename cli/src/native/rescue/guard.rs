@@ -37,10 +37,13 @@ pub enum Role {
 
 /// Becomes one of the two.
 pub fn divide(words: &[OsString]) -> Role {
-    if std::env::var(GUARD).is_ok_and(|guard| guard == parent_id().to_string()) {
-        // Whoever guards is gone: nobody could stop this any more.
+    if let Ok(guard) = std::env::var(GUARD) {
+        // First this, then the look: whoever guards may go at any moment, and nobody could stop this any more.
         let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);
-        return Role::Rescuer;
+        if guard == parent_id().to_string() {
+            return Role::Rescuer;
+        }
+        return Role::Guard(ExitCode::from(failure::STOPPED));
     }
     // Listening comes first, so that no signal and no end is missed.
     let Ok(mut signals) = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGCHLD]) else {
