@@ -46,7 +46,7 @@ fn a_device_that_dies_and_comes_back_is_found_again_and_loses_nothing() {
     let size = 16 << 20;
     let file = FaultyFile::serve(FaultyFileOptions { size, ..FaultyFileOptions::default() });
     let device = LoopDevice::over(&file.path());
-    file.die_after(20, libc::ENODEV);
+    file.die_after(6, libc::ENODEV);
     let bench = Bench::new();
     let mut command = bench.command();
     command.args(["rescue", "--json"]).arg(device.path()).arg("image").stdout(Stdio::piped());
@@ -72,7 +72,7 @@ fn a_device_that_stays_away_stops_the_run_resumably_and_marks_nothing() {
     let size = 16 << 20;
     let file = FaultyFile::serve(FaultyFileOptions { size, ..FaultyFileOptions::default() });
     let device = LoopDevice::over(&file.path());
-    file.die_after(20, libc::ENODEV);
+    file.die_after(6, libc::ENODEV);
     let bench = Bench::new();
     let ended = bench.rescue(device.path(), &["--wait-for-device=1"]).expect(3);
     ended.says("the device is gone");
@@ -110,7 +110,7 @@ fn a_drive_that_fails_everything_at_once_is_not_believed_and_nothing_of_that_is_
     let file = FaultyFile::serve(FaultyFileOptions { size, ..FaultyFileOptions::default() });
     let device = LoopDevice::over(&file.path());
     // Many systems call a drive that has hung up an input/output error.
-    file.die_after(12, libc::EIO);
+    file.die_after(6, libc::EIO);
     let bench = Bench::new();
     let ended = bench.rescue(device.path(), &["--cluster-size=8", "--skip-size=0"]).expect(3);
     ended.says("it has hung up");
