@@ -9,6 +9,8 @@ use map::Status;
 const FAST: Nanos = Nanos::from_millis(5);
 /// One slow failure among so many fast ones is the system's doing, not the drive's.
 const FAST_PER_SLOW: usize = 8;
+/// So many more may be slow: a drive may take its time to hang up.
+const SLOW_FIRST: usize = 4;
 /// Fast failures in a row that raise the suspicion.
 const SUSPICIOUS_READS: usize = 64;
 /// The suspicion rises later each time that it proves wrong, so that a large dead area costs few extra reads.
@@ -41,7 +43,7 @@ impl Burst {
     pub(super) fn failed(&mut self, unread: ByteRange, before: Status, took: Nanos) {
         self.marks.push((unread, before));
         self.slow += usize::from(took >= FAST);
-        if self.slow * FAST_PER_SLOW > self.marks.len() {
+        if self.slow > SLOW_FIRST + self.marks.len() / FAST_PER_SLOW {
             self.clear();
         }
     }
