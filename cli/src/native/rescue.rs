@@ -291,6 +291,7 @@ fn code_of(ending: &Ending, is_complete: bool) -> u8 {
         Ending::Failed(
             T::Source(_)
             | T::Mute { .. }
+            | T::EndsEarly { .. }
             | T::NoMoreData { .. }
             | T::InconsistentData { .. }
             | T::NoGoodSectorYet,
@@ -481,7 +482,7 @@ impl Wanted {
             let left = bytes(book.domain_bytes() - book.bytes(Status::Finished));
             text.push_str(&format!("Earlier runs rescued {done}; {left} are left.\n"));
         }
-        eprint!("{text}");
+        say(&text);
     }
 
     /// Says how it ended.
@@ -514,7 +515,7 @@ impl Wanted {
             return;
         }
         if let Some(trouble) = trouble {
-            eprintln!("diskwright rescue: {trouble}");
+            say(&format!("diskwright rescue: {trouble}\n"));
         }
         if let Some(path) = &person.emergency {
             eprintln!(

@@ -52,6 +52,17 @@ pub enum Trouble {
         /// Where it ends.
         at: Offset,
     },
+    /// The source has become shorter since it was opened.
+    #[error(
+        "the source ends at {at} now, but had {size} bytes when it was opened; nothing behind that is marked: make sure \
+         that it is whole and connected, then go on"
+    )]
+    EndsEarly {
+        /// Where it ends.
+        at: Offset,
+        /// Its size when it was opened, in bytes.
+        size: u64,
+    },
     /// After an error, a sector that could be read cannot be read any more.
     #[error(
         "the sector at {at} could be read and cannot be read any more; reconnect the drive and run this again"

@@ -2,7 +2,9 @@
 //!
 //! Owns what one read leads to in sink and map. Must not know which read comes next.
 
-use block::{Buffer, ByteRange, Damage, Errno, Nanos, Offset, ReadReply, Recovery, SinkError, SourceError};
+use block::{
+    Buffer, ByteRange, Damage, Errno, Good, Nanos, Offset, ReadReply, Recovery, SinkError, SourceError,
+};
 use map::{Phase, Status};
 
 use super::{Done, Marking, Rescue, Stop, Trouble, tell};
@@ -110,7 +112,7 @@ impl<'a> Rescue<'a> {
         let (buffer, result) = self.watched(proof, |reader, wait| reader.single(proof, wait))?;
         self.reader.recycle(buffer);
         let errno = match result {
-            Ok(ReadReply { damage: None, .. }) => {
+            Ok(ReadReply { good: Good::All, damage: None }) => {
                 self.burst.dispelled();
                 return Ok(());
             }
@@ -129,7 +131,10 @@ impl<'a> Rescue<'a> {
             let (buffer, result) = self.watched(request, |reader, wait| reader.single(request, wait))?;
             let checks = self.options.marking == Marking::AfterPresence;
             let answer = match result {
-                Ok(reply) if reply.damage.is_some() && checks => {
+                // A device that was thrown out by the system has no bytes any more: its reads end well and bring nothing.
+                Ok(reply)
+                    if checks && (reply.damage.is_some() || self.ends_early(request, &reply).is_some()) =>
+                {
                     self.reader.source.presence().map(|()| reply)
                 }
                 result => result,
@@ -270,10 +275,22 @@ impl<'a> Rescue<'a> {
         }
         let end_found = errno.is_none() && !rest.is_empty();
         if end_found {
+            if let Some(size) = self.ends_early(request, reply)
+                && self.options.marking == Marking::AfterPresence
+            {
+                return Err(Stop::Failed(Trouble::EndsEarly { at: rest.start(), size }));
+            }
             self.end_found(rest.start())?;
         }
         let range = if end_found { ByteRange::between(request.start(), rest.start()) } else { request };
         Ok(Done { range, last: range, reads: 1, copied: good.length(), failed: failed > 0, end_found })
+    }
+
+    /// The size that the source had when it was opened, if a reply says that it ends below that.
+    fn ends_early(&self, request: ByteRange, reply: &ReadReply) -> Option<u64> {
+        let end = request.start() + reply.good_bytes(request.length() as usize) as u64;
+        let is_end = reply.damage.is_none() && end < request.end();
+        self.reader.source.geometry().size.filter(|size| is_end && end.bytes() < *size)
     }
 
     pub(super) fn end_found(&mut self, at: Offset) -> Result<(), Stop> {

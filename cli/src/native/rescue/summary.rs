@@ -88,7 +88,7 @@ impl Summary<'_> {
         let again = self.command_line(&[]);
         let book = self.book;
         Some(match self.ending {
-            Ending::Failed(Trouble::Source(_) | Trouble::Mute { .. }) => {
+            Ending::Failed(Trouble::Source(_) | Trouble::Mute { .. } | Trouble::EndsEarly { .. }) => {
                 format!("Reconnect the drive, then go on with: {again}")
             }
             Ending::Failed(Trouble::Sink(_)) => format!(

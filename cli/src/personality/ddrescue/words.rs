@@ -88,6 +88,7 @@ pub fn trouble(infile: &Path, trouble: &Trouble) -> Option<Complaint> {
         Trouble::EndBelowMap { .. } => about("EOF found below the size calculated from mapfile."),
         // Not told from damage under this name: the engine never asks.
         Trouble::Mute { errno, .. } => about(&numbered("Fatal error reading the input file", *errno)),
+        Trouble::EndsEarly { .. } => about("Input file has become shorter."),
         Trouble::NoMoreData { .. } => about("Input file no longer returns data."),
         Trouble::InconsistentData { .. } => about("Input file returns inconsistent data."),
         Trouble::NoGoodSectorYet => about("Read error found before the first good read."),
