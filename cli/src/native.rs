@@ -4,6 +4,7 @@
 //! A command is one file in `native/` and one line in [`Action`].
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -61,7 +62,8 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
     match result {
         Ok(status) => ExitCode::from(status),
         Err(failure) => {
-            anstream::eprintln!("diskwright: {}", failure.told());
+            // Nobody is left to be told when standard error is gone.
+            let _ = writeln!(anstream::stderr(), "diskwright: {}", failure.told());
             ExitCode::from(failure.status())
         }
     }

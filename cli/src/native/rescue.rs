@@ -185,6 +185,12 @@ fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
+/// Says something to whoever looks on.
+fn say(text: &str) {
+    // Nobody is left to be told when standard error is gone, and a rescue does not end for that.
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
 fn rescue(wanted: Wanted) -> Result<ExitCode, Failure> {
     let mut wanted = wanted;
     if !wanted.allow_mounted {
@@ -518,13 +524,13 @@ impl Wanted {
             say(&format!("diskwright rescue: {trouble}\n"));
         }
         if let Some(path) = &person.emergency {
-            eprintln!(
-                "The map was saved in {} instead: copy it to its place before you go on.",
+            say(&format!(
+                "The map was saved in {} instead: copy it to its place before you go on.\n",
                 path.display()
-            );
+            ));
         }
         if self.display != Display::Quiet {
-            summary.lines().iter().for_each(|line| eprintln!("{line}"));
+            summary.lines().iter().for_each(|line| say(&format!("{line}\n")));
         }
     }
 }
