@@ -106,7 +106,7 @@ fn a_result_replaces_a_file_whole_even_its_own_source() {
     let text = fs::read_to_string(folder.path().join("a.map")).unwrap();
     assert!(text.contains("0x00000000  0x00001000  -"), "{text}");
     assert!(text.contains("# disk: model X, serial 1\n"), "notes of the map are kept: {text}");
-    assert!(!folder.path().join("a.map.new").exists());
+    assert!(!folder.path().join("a.map.diskwright-new").exists());
 }
 
 #[test]

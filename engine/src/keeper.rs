@@ -14,6 +14,9 @@ use map::mapfile::{self, Heading};
 use map::{Position, RescueMap};
 use thiserror::Error;
 
+/// What a map is called behind its name until it is whole.
+const NEW_SUFFIX: &str = ".diskwright-new";
+
 /// Where maps are kept. Each call is one step that a crash may follow.
 pub trait MapStore: Send {
     /// Writes a new map, without touching the old one if that can be had.
@@ -156,9 +159,10 @@ impl FileStore {
             name.push(".bak");
             PathBuf::from(name)
         };
-        let new = beside(".new");
+        // Whatever is there under these names is removed: nobody may call an image so.
+        let new = beside(NEW_SUFFIX);
         let mut backup_new = backup.clone().into_os_string();
-        backup_new.push(".new");
+        backup_new.push(NEW_SUFFIX);
         let backup_new = PathBuf::from(backup_new);
         FileStore { new, backup_new, target, backup, written: None, in_place: false }
     }
@@ -185,6 +189,10 @@ impl FileStore {
     }
 }
 
+fn is_refused(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
 /// Follows symbolic links to a name that may not exist yet.
 fn resolve(path: &Path) -> PathBuf {
     const LINKS_MAX: u32 = 40;
@@ -208,7 +216,9 @@ impl MapStore for FileStore {
         let opened = OpenOptions::new().write(true).create_new(true).mode(mode).open(&self.new);
         let file = match opened {
             Ok(file) => file,
-            Err(error) => return self.write_in_place(content, error),
+            // Only a folder that takes no new names: on a full disk the old map would be cut without being replaced.
+            Err(error) if is_refused(&error) => return self.write_in_place(content, error),
+            Err(error) => return Err(error),
         };
         let written = (|| {
             if let Some(old) = &old {

@@ -81,9 +81,9 @@ fn the_image_is_synced_before_the_map_that_vouches_for_it_gets_its_name() {
             image_dirty = true;
         } else if is("fsync", "/image>") {
             image_dirty = false;
-        } else if is("write", "/image.map.new>") {
+        } else if is("write", "/image.map.diskwright-new>") {
             map_dirty = true;
-        } else if is("fsync", "/image.map.new>") {
+        } else if is("fsync", "/image.map.diskwright-new>") {
             map_dirty = false;
         } else if line.contains("rename") && line.contains("image.map\"") {
             assert!(!image_dirty, "a map got its name before the image was synced:\n{line}");
