@@ -388,19 +388,20 @@ fn list_sectors(
         return output.stream(|out| listing.write_list(out));
     };
     let mut endless = false;
-    let status = output.stream(|out| match listing.write_bitmap(out, bit.order()) {
+    let written = output.stream(|out| match listing.write_bitmap(out, bit.order()) {
         Ok(()) => Ok(()),
         Err(BitmapError::Write(error)) => Err(error),
         Err(BitmapError::Endless) => {
             endless = true;
-            Ok(())
+            // As an error, so that nothing takes the place of what was there under the output's name.
+            Err(std::io::ErrorKind::InvalidInput.into())
         }
-    })?;
+    });
     if endless {
         let text = BitmapError::Endless.to_string();
         return Err(Failure::BadInput { path: path.to_owned(), text });
     }
-    Ok(status)
+    written
 }
 
 fn create(

@@ -8,6 +8,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use block::{Clock, Errno, WallClock};
+use engine::{FileStore, MapStore};
 use map::mapfile::{self, Heading};
 use map::{Loose, Mapfile, Status};
 
@@ -115,24 +116,18 @@ impl Output {
     }
 }
 
-/// Writes beside the file, then moves into its place.
+/// Writes beside the file, then moves into its place; follows links, and keeps mode and owner.
 fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     // A device or pipe is written as it is: nothing can take its place.
     if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         return write(&mut File::options().write(true).open(path)?);
     }
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let beside = path.with_file_name(name);
-    let written = File::create(&beside).and_then(|mut file| {
-        write(&mut file)?;
-        file.sync_all()
-    });
-    let moved = written.and_then(|()| fs::rename(&beside, path));
-    if moved.is_err() {
-        let _ = fs::remove_file(&beside);
-    }
-    moved
+    let mut write = Some(write);
+    let mut store = FileStore::new(path);
+    store.write_new(&mut |out| write.take().map_or(Ok(()), |write| write(out)))?;
+    store.sync_new()?;
+    store.rename_new()?;
+    store.sync_folder()
 }
 
 fn failed(action: &'static str, path: &Path, error: &io::Error) -> Failure {
