@@ -83,7 +83,12 @@ impl Live {
     fn draw(&mut self, report: &Report<'_>) {
         if !IS_SHOWN.swap(true, Ordering::SeqCst) {
             let _ = std::io::stderr().execute(terminal::EnterAlternateScreen);
-            let _ = self.terminal.clear();
+            let _ = std::io::stderr().execute(terminal::Clear(terminal::ClearType::All));
+            // A new one knows that nothing is drawn yet. Asking the old one to clear itself would write a question to
+            // standard output, and wait seconds for a terminal there to answer it.
+            if let Ok(terminal) = Terminal::new(CrosstermBackend::new(std::io::stderr())) {
+                self.terminal = terminal;
+            }
             let _ = self.terminal.hide_cursor();
         }
         let (tracker, titles) = (&self.tracker, &self.titles);
@@ -187,7 +192,7 @@ fn numbers(tracker: &Tracker, titles: &Titles, report: &Report<'_>) -> Vec<Line<
     let left = format!("{}B", size(tracker::left_to_try(report, titles.retries), units));
     vec![
         Line::from(format!(
-            "  rescued {:>12} ({percent:6.2}%)   rate now {:>10}B/s   run time {:>12}",
+            "  rescued {:>12} ({percent:6.2}%)   rate now {:>10}B/s   run time {}",
             bytes(Status::Finished),
             rate(rates.current(), units),
             duration(rates.run_secs() as i64, Precision::High)
@@ -199,10 +204,10 @@ fn numbers(tracker: &Tracker, titles: &Titles, report: &Report<'_>) -> Vec<Line<
             remaining
         )),
         Line::from(format!(
-            "  failed  {:>12}         read errors {:>10}      last good read {} ago",
+            "  failed  {:>12}         read errors {:>10}      last good read {}",
             format!("{}B", size(book.failed_bytes(), units)),
             rates.read_errors(),
-            time(rates.since_success())
+            rates.since_success().map_or("n/a".into(), |secs| format!("{} ago", time(Some(secs))))
         )),
         Line::from(format!(
             "  bad     {:>12}           bad areas {:>10}      still to try {left}",
