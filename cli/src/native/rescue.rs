@@ -163,7 +163,7 @@ fn parse(words: Vec<OsString>) -> Result<Option<Wanted>, Failure> {
     let display = match display {
         Some(display) => display,
         None if job.verbosity < 0 => Display::Quiet,
-        None if std::io::stderr().is_terminal() => Display::Live,
+        None if std::io::stderr().is_terminal() && !is_dumb() => Display::Live,
         None => Display::Plain,
     };
     Ok(Some(Wanted {
@@ -178,6 +178,11 @@ fn parse(words: Vec<OsString>) -> Result<Option<Wanted>, Failure> {
         display,
         words,
     }))
+}
+
+/// Whether the terminal can only print line after line.
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_none_or(|name| name.is_empty() || name == "dumb")
 }
 
 fn print(text: &str) {
