@@ -11,7 +11,7 @@ use thiserror::Error;
 use crate::rescue_map::{Builder, CollectMap};
 use crate::{Phase, Position, RescueMap, Status};
 
-/// Characters of a line that count; the rest is ignored.
+/// Characters of a line that count; the rest is ignored, but for comments, which are kept whole.
 const LINE_LENGTH_MAX: usize = 127;
 /// Leading comment lines that are kept.
 const COMMENTS_MAX: usize = 100;
@@ -200,11 +200,11 @@ fn each_block(
             break;
         }
         let end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
-        let line = &rest[..end.min(LINE_LENGTH_MAX)];
+        let (whole, line) = (&rest[..end], &rest[..end.min(LINE_LENGTH_MAX)]);
         rest = &rest[(end + 1).min(rest.len())..];
         let content = content_of(line);
         if content.is_empty() {
-            if let Some(comment) = line.trim_ascii().strip_prefix(b"#").filter(|_| position.is_none())
+            if let Some(comment) = whole.trim_ascii().strip_prefix(b"#").filter(|_| position.is_none())
                 && comments.len() < COMMENTS_MAX
             {
                 comments.push(String::from_utf8_lossy(comment.trim_ascii()).into_owned());
