@@ -27,4 +27,4 @@ pub use operator::{LostRemedy, Operator, SaveRemedy, Unattended};
 pub use rates::{Rates, RatesOptions};
 pub use rescue::{Ending, Interrupt, Marking, Pause, Rescue, RescueOptions, Surroundings, Trouble};
 pub use strategy::{Strategy, View};
-pub use writer::WriteOptions;
+pub use writer::{Holes, WriteOptions};

@@ -9,14 +9,26 @@ use block::{BlockSink, ByteRange, Offset, SinkError, buffer, zero};
 pub struct WriteOptions {
     /// Added to a position in the source to get that in the destination, in bytes.
     pub shift: i64,
-    /// Leave out requests that are all zeros; the destination must read as zeros there already.
+    /// Store no requests that are all zeros.
     pub sparse: bool,
+    /// How such requests come to read as zeros all the same.
+    pub holes: Holes,
     /// Read the destination first, and leave out what is there already.
     pub compare: bool,
     /// Make each write durable before the next read.
     pub synchronous: bool,
     /// Size that the destination must have at the end, in bytes.
     pub size_min: Option<u64>,
+}
+
+/// How zeros that are not stored come to read as zeros.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Holes {
+    /// They are left out: the destination must read as zeros there already.
+    #[default]
+    LeftOut,
+    /// The sink is told: whatever was there before is gone.
+    Made,
 }
 
 /// Writes to a sink.
@@ -56,7 +68,7 @@ impl<'a> Writer<'a> {
     /// Writes zeros that nobody read.
     pub(crate) fn write_hole(&mut self, range: ByteRange) -> Result<(), SinkError> {
         let start = self.place_of(range.start());
-        if self.options.sparse {
+        if self.options.sparse && self.options.holes == Holes::LeftOut {
             self.zeros_end = self.zeros_end.max(start + range.length());
             return Ok(());
         }
@@ -82,6 +94,9 @@ impl<'a> Writer<'a> {
     fn write_request(&mut self, at: Offset, data: &[u8]) -> Result<(), SinkError> {
         let place = self.place_of(at);
         if self.options.sparse && zero::is_zero(data) {
+            if self.options.holes == Holes::Made {
+                return self.sink.write_zeros(ByteRange::new(place, data.len() as u64));
+            }
             self.zeros_end = self.zeros_end.max(place + data.len() as u64);
             return Ok(());
         }

@@ -19,8 +19,8 @@ use block::{BlockSink, Clock, Errno, Nanos, Offset, SourceError, WallClock};
 use engine::rescue::Surroundings;
 use engine::strategy::Classic;
 use engine::{
-    Ending, Event, FileStore, Keeper, KeeperOptions, Marking, Observer, Report, Rescue, RescueOptions, Stage,
-    Strategy,
+    Ending, Event, FileStore, Holes, Keeper, KeeperOptions, Marking, Observer, Report, Rescue, RescueOptions,
+    Stage, Strategy, WriteOptions,
 };
 use map::{Mapfile, Status};
 use serde_json::json;
@@ -231,10 +231,13 @@ fn rescue(wanted: Wanted) -> Result<ExitCode, Failure> {
         sink.allocate(span).map_err(|e| Failure::system(chain(&e)))?;
     }
     let logs = Logs::open(job, &headings).map_err(Failure::from)?;
+    let options = session::rescue_options(job, &begin);
     let options = RescueOptions {
         watch: true,
         marking: Marking::AfterPresence,
-        ..session::rescue_options(job, &begin)
+        // Somebody else's bytes may be in a device, or in an image that is written over.
+        write: WriteOptions { holes: Holes::Made, ..options.write },
+        ..options
     };
     let strategy = Classic::new(session::classic_options(job, &begin));
     wanted.announce(&info, &begin, is_direct);
@@ -363,11 +366,13 @@ fn read_map(wanted: &Wanted) -> Result<Option<Mapfile>, Failure> {
 
 /// What the map says about its source, as a comment.
 fn identity_comment(info: &DeviceInfo) -> String {
-    match (info.identity(), info.size) {
+    let text = match (info.identity(), info.size) {
         (Some(identity), _) => format!("Source: {identity}"),
         (None, Some(size)) => format!("Source: {size} bytes"),
         (None, None) => "Source: unknown".into(),
-    }
+    };
+    // It ends with its line.
+    text.replace(char::is_control, " ")
 }
 
 /// Refuses a map that belongs to another source or image.

@@ -12,7 +12,7 @@ use block::{
 use engine::strategy::Classic;
 use engine::strategy::classic::{ClassicOptions, Turning, UnreadInsides};
 use engine::{
-    Direction, Ending, FileStore, Keeper, KeeperOptions, Limits, Marking, RatesOptions, Rescue,
+    Direction, Ending, FileStore, Holes, Keeper, KeeperOptions, Limits, Marking, RatesOptions, Rescue,
     RescueOptions, Stage, Surroundings, Trouble, WriteOptions,
 };
 use map::{Masked, Phase, Position, RescueMap, Status};
@@ -171,6 +171,7 @@ pub fn rescue_options(job: &Job, begin: &Start) -> RescueOptions {
     let write = WriteOptions {
         shift: job.shift(),
         sparse: job.sparse,
+        holes: Holes::LeftOut,
         compare: job.compare_before_write,
         synchronous: job.synchronous,
         size_min: job.extend_outfile,
