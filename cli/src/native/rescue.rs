@@ -201,6 +201,7 @@ fn rescue(wanted: Wanted) -> Result<ExitCode, Failure> {
     if !wanted.allow_mounted {
         checks::check_source(&wanted.source).map_err(refused)?;
     }
+    wanted.check_names().map_err(refused)?;
     let source = open_source(&wanted)?;
     let info = source.info().clone();
     settle_sectors(&mut wanted.job, &info);
@@ -383,7 +384,8 @@ fn check_belonging(
     overwrite: Overwrite,
 ) -> Result<(), Failure> {
     let Some(map) = &wanted.map else { return Ok(()) };
-    let Some(mapfile) = mapfile else {
+    // An empty map says as little as none.
+    let Some(mapfile) = mapfile.filter(|mapfile| mapfile.map.extent().is_some()) else {
         return match &wanted.destination {
             Destination::File(path) if overwrite == Overwrite::Never && has_content(path) => {
                 Err(refused(Refusal::NoMap { path: path.clone(), map: map.clone() }))
@@ -441,6 +443,37 @@ impl Wanted {
             Destination::File(path) => path.clone(),
             Destination::Discard => "discard:".into(),
         }
+    }
+
+    /// Makes sure that no file of this run is written over by another one of its files.
+    fn check_names(&self) -> Result<(), Refusal> {
+        let job = &self.job;
+        let part = |what, name: Option<&PathBuf>| name.map(|name| (what, name.clone()));
+        let read = [
+            part("the source itself", Some(&self.source)),
+            part("the domain map", job.domain_map.as_ref()),
+            part("the test map", job.test_map.as_ref()),
+        ];
+        let backup = self.map.as_ref().map(|map| {
+            let mut name = map.clone().into_os_string();
+            name.push(".bak");
+            PathBuf::from(name)
+        });
+        let destination = match &self.destination {
+            Destination::File(path) => Some(path),
+            Destination::Discard => None,
+        };
+        let written = [
+            part("the destination", destination),
+            part("the map", self.map.as_ref()),
+            part("the map's backup", backup.as_ref()),
+            part("the log of events", job.log_events.as_ref()),
+            part("the log of rates", job.log_rates.as_ref()),
+            part("the log of reads", job.log_reads.as_ref()),
+        ];
+        let named = |parts: &[Option<checks::Part>]| parts.iter().flatten().cloned().collect::<Vec<_>>();
+        self.map.as_deref().map_or(Ok(()), checks::check_map)?;
+        checks::check_names(&named(&read), &named(&written))
     }
 
     fn claim(&self, clock: &dyn Clock) -> Result<Option<File>, Failure> {

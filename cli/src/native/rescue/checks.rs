@@ -21,6 +21,19 @@ pub enum Refusal {
     /// Both names lead to the same thing.
     #[error("{}: this is the source itself; name another destination", .0.display())]
     SameAsSource(PathBuf),
+    /// A file that is written is one that is needed otherwise.
+    #[error("{}: this is {one} and {other} at once; name another one", path.display())]
+    SameFile {
+        /// Its name.
+        path: PathBuf,
+        /// What it is.
+        one: &'static str,
+        /// What else it is.
+        other: &'static str,
+    },
+    /// The map is no regular file.
+    #[error("{}: a map is kept in a regular file, and this is none; name another one", .0.display())]
+    MapIsNoFile(PathBuf),
     /// The destination is a device in use.
     #[error("{}: this destination is in use ({usage}); unmount or release it first, or name another one", path.display())]
     InUse {
@@ -120,6 +133,40 @@ pub fn claim(destination: &Path, clock: &dyn Clock) -> Result<Option<File>, Refu
         }
     }
     Err(Refusal::Claimed(destination.to_owned()))
+}
+
+/// A file of a run: what it is, and its name.
+pub type Part = (&'static str, PathBuf);
+
+/// Refuses a run that would write over one of its own files: each of `written` must be a file of its own.
+pub fn check_names(read: &[Part], written: &[Part]) -> Result<(), Refusal> {
+    for (index, (other, path)) in written.iter().enumerate() {
+        let mut others = read.iter().chain(&written[..index]);
+        if let Some((one, _)) = others.find(|(_, name)| is_same(name, path)) {
+            return Err(Refusal::SameFile { path: path.clone(), one, other });
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a map that is a device, a folder or a pipe.
+pub fn check_map(map: &Path) -> Result<(), Refusal> {
+    let is_special = fs::metadata(map).is_ok_and(|metadata| !metadata.is_file());
+    if is_special { Err(Refusal::MapIsNoFile(map.to_owned())) } else { Ok(()) }
+}
+
+/// Whether two names lead, or would lead, to one file.
+fn is_same(left: &Path, right: &Path) -> bool {
+    let number = |path: &Path| fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
+    let place = |path: &Path| {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Some(folder.canonicalize().ok()?.join(path.file_name()?))
+    };
+    match (number(left), number(right)) {
+        (Some(left), Some(right)) => left == right,
+        (None, None) => left == right || place(left).is_some_and(|left| Some(left) == place(right)),
+        _ => false,
+    }
 }
 
 /// Refuses a source that somebody writes to.
