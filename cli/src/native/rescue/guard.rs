@@ -45,8 +45,12 @@ pub fn divide(words: &[OsString]) -> Role {
         }
         return Role::Guard(ExitCode::from(failure::STOPPED));
     }
-    // Listening comes first, so that no signal and no end is missed.
-    let Ok(mut signals) = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGCHLD]) else {
+    // Listening comes first, so that no signal and no end is missed. What a caller such as nohup ignores stays ignored.
+    let ignored = ignored_signals();
+    let heard = [SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGCHLD].into_iter();
+    let Ok(mut signals) =
+        Signals::new(heard.filter(|signal| ignored >> (signal - 1) & 1 == 0 || *signal == SIGCHLD))
+    else {
         return Role::Rescuer;
     };
     let spawned = std::env::current_exe().and_then(|program| {
@@ -81,6 +85,18 @@ pub fn divide(words: &[OsString]) -> Role {
             return Role::Guard(pass_on(status, asked));
         }
     }
+}
+
+/// Whether somebody stands in front and passes signals on.
+pub fn is_guarded() -> bool {
+    std::env::var_os(GUARD).is_some()
+}
+
+/// The signals that whoever started this wants ignored; bit 0 is signal 1.
+fn ignored_signals() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
 fn end_of(child: &mut Child) -> Option<ExitStatus> {

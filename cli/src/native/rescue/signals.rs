@@ -23,6 +23,14 @@ impl Signals {
         let (stop, status_wanted) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         signal_hook::flag::register(guard::STOP as i32, stop.clone())?;
         signal_hook::flag::register(SIGUSR1, status_wanted.clone())?;
+        if !guard::is_guarded() {
+            // Nobody could be put in front: the first one stops the run, the second one ends it.
+            for signal in [SIGHUP, SIGINT, SIGTERM] {
+                signal_hook::flag::register_conditional_default(signal, stop.clone())?;
+                signal_hook::flag::register(signal, stop.clone())?;
+            }
+            return Ok(Signals { stop, status_wanted });
+        }
         // The terminal tells both processes; only the guard may act on it, or one Ctrl-C would count twice.
         let deaf = Arc::new(AtomicBool::new(false));
         for signal in [SIGHUP, SIGINT, SIGTERM] {
