@@ -216,6 +216,7 @@ fn rescue(wanted: Wanted) -> Result<ExitCode, Failure> {
     let mapfile = read_map(&wanted)?;
     check_belonging(&wanted, &info, mapfile.as_ref(), overwrite)?;
 
+    let is_first = mapfile.is_none_or(|mapfile| mapfile.map.extent().is_none());
     let headings = Headings::new(job, &clock);
     let files = Files {
         infile: wanted.source.clone(),
@@ -255,6 +256,18 @@ fn rescue(wanted: Wanted) -> Result<ExitCode, Failure> {
         heading.comments.insert(1, identity.clone());
         heading
     };
+    if let Some(path) = wanted.map.as_deref().filter(|_| is_first) {
+        // Before the first byte is written: an image without a map is one that nobody can go on with. And who cannot have
+        // a map there should know it now, not after hours.
+        engine::keeper::write_map(
+            &mut FileStore::new(path),
+            &heading(None),
+            &begin.position,
+            begin.book.map(),
+            false,
+        )
+        .map_err(|e| Failure::system(format!("{}: cannot create the map: {e}", path.display())))?;
+    }
     let keeper = wanted.map.as_deref().map(|path| {
         let options = KeeperOptions { save_secs: job.save_interval, sync_secs: job.sync_interval };
         Keeper::new(Box::new(FileStore::new(path)), options, clock.now().whole_secs())

@@ -31,10 +31,6 @@ fn killed_at_random_moments_a_rescue_resumes_and_its_map_never_lied() {
             let mut command = bench.command();
             command.args(["rescue", "--quiet", "--mapfile-interval=0,5"]).arg(file.path()).arg("image");
             command.stdout(Stdio::null()).stderr(Stdio::null());
-            // An image without a map is what a kill before the first save leaves.
-            if !bench.path("image.map").exists() {
-                command.arg("--force");
-            }
             let ended = rig::run_and_kill(&mut command, rig::moment(seed, Duration::from_millis(80)));
             bench.wait_for_the_last_writer();
             if bench.path("image.map").exists() {

@@ -52,7 +52,7 @@ fn a_device_that_dies_and_comes_back_is_found_again_and_loses_nothing() {
     command.args(["rescue", "--json"]).arg(device.path()).arg("image").stdout(Stdio::piped());
     let child = command.spawn().expect("diskwright runs");
     // While it is gone, the map on the disk must not call any of it bad.
-    rig::wait_until("the loss is not noticed", || bench.path("image.map").exists());
+    rig::wait_until("the loss is not noticed", || bench.has_saved());
     rig::pause(std::time::Duration::from_millis(200));
     assert!(
         bench.missing().iter().all(|(_, _, status)| *status == Status::NonTried),

@@ -55,6 +55,11 @@ impl Bench {
         Mapfile::parse(&text).expect("a map that can be read")
     }
 
+    /// Whether a map was saved that promises something.
+    fn has_saved(&self) -> bool {
+        self.path("image.map").exists() && self.map().map.blocks().any(|b| b.status == Status::Finished)
+    }
+
     /// Ranges in the map that are not finished.
     fn missing(&self) -> Vec<(u64, u64, Status)> {
         let blocks = self.map().map;

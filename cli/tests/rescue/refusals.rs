@@ -122,3 +122,30 @@ fn two_rescues_never_write_to_one_destination() {
     first.wait().expect("a child");
     bench.rescue(&bench.path("source"), &[]).expect(0);
 }
+
+#[test]
+fn no_file_of_a_rescue_is_written_over_by_another_one_of_its_files() {
+    let bench = Bench::new();
+    image_file(&bench, "source", 1 << 20);
+    let before = std::fs::read(bench.path("source")).expect("a file");
+    for names in [["image", "image"], ["map.bak", "map"], ["image", "source"], ["image", "./image"]] {
+        let mut command = bench.command();
+        command.args(["rescue", "source"]).args(names);
+        Ended::of(command.output().expect("diskwright runs")).expect(2).says("at once");
+    }
+    let log = bench.rescue(&bench.path("source"), &["--log-reads=source"]).expect(2);
+    log.says("the source itself and the log of reads");
+    assert!(before == std::fs::read(bench.path("source")).expect("a file"));
+    let mut command = bench.command();
+    command.args(["rescue", "source", "image", "/dev/null"]);
+    Ended::of(command.output().expect("diskwright runs")).expect(2).says("a regular file");
+}
+
+#[test]
+fn holes_are_made_where_something_else_was_before() {
+    let bench = Bench::new();
+    std::fs::write(bench.path("source"), vec![0; 1 << 20]).expect("a file");
+    image_file(&bench, "image", 1 << 20);
+    bench.rescue(&bench.path("source"), &["--force", "--sparse"]).expect(0);
+    assert!(std::fs::read(bench.image()).expect("an image") == vec![0; 1 << 20]);
+}

@@ -40,6 +40,7 @@ fn a_map_that_cannot_be_saved_is_saved_elsewhere_and_says_where() {
     let content = Content::new(10);
     content.write_image(&bench.path("source"), 2 << 20);
     let small = Mount::tmpfs(64 << 10);
+    std::fs::write(small.file("map"), "0 ? 1\n0 0x200000 ?\n").expect("a map");
     std::fs::write(small.file("filler"), vec![1; 1 << 20]).expect_err("the file system should be full");
     let map = small.file("map");
     let mut command = bench.command();
@@ -78,7 +79,7 @@ fn a_read_that_hangs_keeps_nobody_from_stopping_and_the_map_is_saved_first() {
     let id = Pid::from_raw(child.id() as i32);
     kill(id, Signal::SIGINT).expect("a signal can be sent");
     // The first one saves what is known although the read does not come back.
-    rig::wait_until("no map is saved", || bench.path("image.map").exists());
+    rig::wait_until("no map is saved", || bench.has_saved());
     assert!(bench.check_promises(file.content()) > 16 << 20);
     assert!(child.try_wait().expect("a child").is_none(), "it should still wait for the read");
     kill(id, Signal::SIGINT).expect("a signal can be sent");
