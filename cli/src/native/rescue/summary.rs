@@ -100,9 +100,11 @@ impl Summary<'_> {
             Ending::Interrupted | Ending::Limits(_) => "Without a map this cannot be resumed.".into(),
             Ending::Finished if book.is_complete() => "Nothing is missing.".into(),
             Ending::Finished if !self.has_map => return None,
-            Ending::Finished if self.is_partial => format!(
-                "Some phases were left out. To read what they leave, run the same without those options: {again}"
-            ),
+            Ending::Finished if self.is_partial => {
+                "Some phases were left out. To read what they leave, run the same command without --no-trim, --no-scrape \
+                 and --cpass."
+                    .into()
+            }
             Ending::Finished if self.retried => format!(
                 "To try again from scratch what failed, in case the drive is in a better mood: {}",
                 self.command_line(&["--retrim", "--try-again"])
@@ -125,12 +127,14 @@ impl Summary<'_> {
             if is_plain { word.into_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
         };
         let mut words: Vec<String> = self.command.iter().map(quoted).collect();
-        let at = words.len().min(2);
-        for option in more.iter().rev() {
-            let name = option.split('=').next().unwrap_or(option);
-            words.retain(|word| word.split('=').next() != Some(name));
-            words.insert(at.min(words.len()), (*option).to_owned());
-        }
+        // What was emptied once must not be emptied again.
+        words.retain(|word| word != "--truncate" && word != "-t");
+        // Of two options that say the same the last one counts, and an option's value may be a word of its own: the new
+        // ones go behind all the others.
+        let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
+        let new = more.iter().filter(|option| !words[..end].iter().any(|word| word == *option));
+        let new: Vec<String> = new.map(|option| (*option).to_owned()).collect();
+        words.splice(end..end, new);
         words.join(" ")
     }
 }
