@@ -208,14 +208,14 @@ impl<'a> Rescue<'a> {
                 }
                 return Err(stop);
             }
-            self.after_read(sweep, &done)?;
+            self.after_read(&done)?;
             outcome.earlier_reads = reads + done.reads - 1;
             reads += done.reads;
             outcome.last = done.last;
             outcome.last_copied = done.copied;
             outcome.failed = done.failed;
             outcome.slow = self.judge(sweep);
-            self.recover_from(sweep, &outcome)?;
+            self.recover_from(&outcome)?;
             let ends = match sweep.ends_at {
                 EndsAt::RangeEnd => false,
                 EndsAt::Damage => outcome.failed,
@@ -298,7 +298,7 @@ impl<'a> Rescue<'a> {
         Ok(())
     }
 
-    fn after_read(&mut self, _sweep: &Sweep, done: &Done) -> Result<(), Stop> {
+    fn after_read(&mut self, done: &Done) -> Result<(), Stop> {
         let now = self.clock.now().whole_secs();
         if self.keeper.as_ref().is_some_and(|keeper| keeper.is_due(now, self.book.map().len())) {
             self.save(Occasion::Interval)?;
@@ -330,7 +330,7 @@ impl<'a> Rescue<'a> {
     }
 
     /// Does what the options ask for after a failed or slow read.
-    fn recover_from(&mut self, _sweep: &Sweep, outcome: &Outcome) -> Result<(), Stop> {
+    fn recover_from(&mut self, outcome: &Outcome) -> Result<(), Stop> {
         if !outcome.failed && outcome.slow.is_none() {
             return Ok(());
         }

@@ -15,7 +15,7 @@ use std::sync::atomic::AtomicBool;
 use block::device::DeviceInfo;
 use block::sink::{DiscardSink, FileSink, FileSinkOptions};
 use block::source::{Access, FileOptions, FileSource};
-use block::{BlockSink, Clock, Errno, Nanos, Offset, SourceError, WallClock};
+use block::{BlockSink, ByteRange, Clock, Errno, Nanos, Offset, SourceError, WallClock};
 use engine::rescue::Surroundings;
 use engine::strategy::Classic;
 use engine::{
@@ -230,6 +230,8 @@ fn rescue(wanted: Wanted) -> Result<ExitCode, Failure> {
     if job.preallocate
         && let Some(span) = begin.book.domain().span()
     {
+        let moved = |at: Offset| at.shifted(job.shift()).unwrap_or(Offset::MAX);
+        let span = ByteRange::between(moved(span.start()), moved(span.end()));
         sink.allocate(span).map_err(|e| Failure::system(chain(&e)))?;
     }
     let logs = Logs::open(job, &headings).map_err(Failure::from)?;
@@ -361,6 +363,7 @@ fn settle_sectors(job: &mut Job, info: &DeviceInfo) {
     if job.sector == 0 {
         job.sector = info.physical_sector;
         let sectors = if job.cluster > 0 { job.cluster } else { (65536 / u64::from(job.sector)).max(1) };
+        let sectors = sectors.min(i32::MAX as u64 / u64::from(job.sector));
         job.cluster = sectors * u64::from(job.sector);
     }
 }
@@ -434,9 +437,6 @@ fn has_content(path: &Path) -> bool {
 
 fn open_sink(wanted: &Wanted) -> Result<Box<dyn BlockSink>, Failure> {
     let Destination::File(path) = &wanted.destination else { return Ok(Box::new(DiscardSink::default())) };
-    if path.is_dir() {
-        return Err(Failure::usage(format!("{}: this is a folder; name a file in it", path.display())));
-    }
     let job = &wanted.job;
     let options = FileSinkOptions {
         direct: job.direct_out,

@@ -149,3 +149,19 @@ fn holes_are_made_where_something_else_was_before() {
     bench.rescue(&bench.path("source"), &["--force", "--sparse"]).expect(0);
     assert!(std::fs::read(bench.image()).expect("an image") == vec![0; 1 << 20]);
 }
+
+#[test]
+fn the_file_behind_a_loop_device_a_mistyped_device_and_a_folder_are_no_destinations() {
+    let bench = Bench::new();
+    let disk = image_file(&bench, "disk", 4 << 20);
+    let device = LoopDevice::over(&disk);
+    let run = |destination: &Path| {
+        let mut command = bench.command();
+        command.args(["rescue", "--force"]).arg(device.path()).arg(destination).arg("map");
+        Ended::of(command.output().expect("diskwright runs"))
+    };
+    run(&disk).expect(2).says("the source itself");
+    run(Path::new("/dev/sdzz9")).expect(2).says("there is no such device");
+    run(bench.folder.path()).expect(2).says("this is a folder");
+    assert!(!Path::new("/dev/sdzz9").exists());
+}

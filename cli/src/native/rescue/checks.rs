@@ -34,6 +34,12 @@ pub enum Refusal {
     /// The map is no regular file.
     #[error("{}: a map is kept in a regular file, and this is none; name another one", .0.display())]
     MapIsNoFile(PathBuf),
+    /// The destination's name looks like a device's, and there is none.
+    #[error("{}: there is no such device; check its name, or name a file in another folder", .0.display())]
+    NoSuchDevice(PathBuf),
+    /// The destination is a folder.
+    #[error("{}: this is a folder; name a file in it", .0.display())]
+    Folder(PathBuf),
     /// The destination is a device in use.
     #[error("{}: this destination is in use ({usage}); unmount or release it first, or name another one", path.display())]
     InUse {
@@ -191,6 +197,10 @@ pub fn check_destination(
         let both_devices = here.file_type().is_block_device() && there.file_type().is_block_device();
         let is_same = (here.dev(), here.ino()) == (there.dev(), there.ino())
             || (both_devices && here.rdev() == there.rdev());
+        // What a loop device shows is the source under another name.
+        let backing = source.backing_file.as_ref().and_then(|file| fs::metadata(file).ok());
+        let is_shown = backing.is_some_and(|file| (file.dev(), file.ino()) == (here.dev(), here.ino()));
+        let is_same = is_same || is_shown;
         if is_same {
             return Err(Refusal::SameAsSource(path()));
         }
@@ -204,7 +214,14 @@ pub fn check_destination(
             return Err(Refusal::OnSourceDisk { path: path(), disk });
         }
     }
-    let Some(here) = here else { return Ok(()) };
+    let Some(here) = here else {
+        // A mistyped device must not become a file among the devices.
+        let is_device_name = destination.starts_with("/dev") && !destination.starts_with("/dev/shm");
+        return if is_device_name { Err(Refusal::NoSuchDevice(path())) } else { Ok(()) };
+    };
+    if here.is_dir() {
+        return Err(Refusal::Folder(path()));
+    }
     if here.file_type().is_block_device()
         && let Some(usage) = device::usage_of(destination).first()
     {
