@@ -210,6 +210,10 @@ fn rescue(wanted: Wanted) -> Result<ExitCode, Failure> {
     if let Destination::File(path) = &wanted.destination {
         checks::check_destination(&info, path, overwrite).map_err(refused)?;
     }
+    let logs = [&job.log_events, &job.log_rates, &job.log_reads];
+    for written in wanted.map.iter().chain(logs.into_iter().flatten()) {
+        checks::check_place(&info, written).map_err(refused)?;
+    }
     let clock = WallClock::new();
     // Before the map is read: whoever holds the destination may still save it.
     let claim = wanted.claim(&clock)?;

@@ -50,8 +50,8 @@ pub enum Refusal {
     },
     /// Destination and source share a disk.
     #[error(
-        "{}: this destination lies on {disk}, the disk that is to be rescued; writing there destroys what is left: \
-         name a destination on another disk",
+        "{}: this lies on {disk}, the disk that is to be rescued; writing there destroys what is left: name a \
+         destination on another disk",
         path.display()
     )]
     OnSourceDisk {
@@ -177,11 +177,25 @@ fn is_same(left: &Path, right: &Path) -> bool {
 
 /// Refuses a source that somebody writes to.
 pub fn check_source(source: &Path) -> Result<(), Refusal> {
-    let writers = device::usage_of(source)
-        .into_iter()
-        .find(|u| matches!(u, Usage::Mounted { writable: true, .. } | Usage::Swap { .. }));
-    writers
-        .map_or(Ok(()), |usage| Err(Refusal::SourceInUse { path: source.to_owned(), usage: words(&usage) }))
+    match writer_of(source, 0) {
+        Some(usage) => Err(Refusal::SourceInUse { path: source.to_owned(), usage: words(&usage) }),
+        None => Ok(()),
+    }
+}
+
+/// How deep devices that are built on one another are followed.
+const STACK_DEPTH_MAX: u32 = 8;
+
+/// Who may write to a device, through whatever is built on it.
+fn writer_of(device: &Path, depth: u32) -> Option<Usage> {
+    device::usage_of(device).into_iter().find_map(|usage| match &usage {
+        Usage::Mounted { writable: true, .. } | Usage::Swap { .. } => Some(usage),
+        Usage::Mounted { .. } => None,
+        Usage::Held { by, .. } if depth < STACK_DEPTH_MAX => {
+            writer_of(&Path::new("/dev").join(by), depth + 1)
+        }
+        Usage::Held { .. } => None,
+    })
 }
 
 /// Refuses a destination that would destroy something. `forced`: the user said that it may be overwritten.
@@ -205,15 +219,7 @@ pub fn check_destination(
             return Err(Refusal::SameAsSource(path()));
         }
     }
-    if source.is_block_device {
-        let disk = source.disk_name.clone();
-        // For a file that is not there yet, its folder tells the disk.
-        let folder = destination.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let place = if here.is_some() { destination } else { folder };
-        if device::disks_under(place).contains(&disk) {
-            return Err(Refusal::OnSourceDisk { path: path(), disk });
-        }
-    }
+    check_place(source, destination)?;
     let Some(here) = here else {
         // A mistyped device must not become a file among the devices.
         let is_device_name = destination.starts_with("/dev") && !destination.starts_with("/dev/shm");
@@ -231,6 +237,25 @@ pub fn check_destination(
         return Err(Refusal::Device(path()));
     }
     Ok(())
+}
+
+/// Refuses to write to the disk that is to be rescued, be it the image, the map or a log.
+pub fn check_place(source: &DeviceInfo, written: &Path) -> Result<(), Refusal> {
+    if !source.is_block_device {
+        return Ok(());
+    }
+    // A loop device is the business of its file; anything else may be stacked on the disk itself.
+    let disks = match source.backing_file {
+        Some(_) => [source.disk_name.clone()].into(),
+        None => device::disks_under(&source.path),
+    };
+    // For a file that is not there yet, its folder tells the disk.
+    let folder = written.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let place = if written.exists() { written } else { folder };
+    match device::disks_under(place).intersection(&disks).next() {
+        Some(disk) => Err(Refusal::OnSourceDisk { path: written.to_owned(), disk: disk.clone() }),
+        None => Ok(()),
+    }
 }
 
 /// Whether the user said that something may be overwritten.
