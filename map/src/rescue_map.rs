@@ -3,7 +3,7 @@
 //! Owns the blocks and the invariants that they touch and are not empty. Must not know files, clocks, or who
 //! reads the disk.
 //!
-//! Blocks live in chunks of at most [`CHUNK_BLOCKS_MAX`], as starts and statuses side by side: a block costs 9 bytes
+//! Blocks live in chunks of at most `CHUNK_BLOCKS_MAX`, as starts and statuses side by side: a block costs 9 bytes
 //! plus slack, a change moves at most one chunk's tail, and looking for a status passes over a chunk by one look
 //! at its mask. Chunks are found by binary search. An edit among n blocks costs log n comparisons and a bounded move.
 

@@ -38,7 +38,7 @@ impl Bench {
 
     fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_diskwright"));
-        command.current_dir(self.folder.path()).stdin(Stdio::null());
+        command.current_dir(self.folder.path()).env("HOME", self.folder.path()).stdin(Stdio::null());
         command
     }
 
