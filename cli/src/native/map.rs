@@ -169,10 +169,10 @@ pub enum MapCommand {
         #[command(flatten)]
         part: Part,
         /// Columns; those of the terminal if not given
-        #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+        #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000))]
         width: Option<u16>,
         /// Lines; those of the terminal if not given
-        #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+        #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000))]
         height: Option<u16>,
         /// Write an SVG image to this file instead
         #[arg(long, value_name = "FILE")]

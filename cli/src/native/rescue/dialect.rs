@@ -83,7 +83,8 @@ pub static DIALECT: LazyLock<Dialect<Word>> = LazyLock::new(|| {
         usage: "[options] SOURCE DESTINATION [MAP]",
         options: options.leak(),
         notes: "Devices are read past the page cache, in their own sectors. Numbers may be decimal,\n\
-                hexadecimal (0x) or octal (0), with k, Ki, M, Mi ... behind them; s counts sectors.\n\
+                hexadecimal (0x) or octal (0), with k, Ki, M, Mi ... behind them; s counts sectors of\n\
+                --sector-size if that stands before it, else of 512 bytes.\n\
                 \n\
                 Exit status: 0 everything is rescued; 1 finished, but data is missing; 2 wrong use;\n\
                 3 stopped by a limit or a lost device, resumable; 4 the destination, the map or the\n\

@@ -14,7 +14,7 @@ use std::process::{Child, Command, ExitCode, ExitStatus};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
@@ -47,7 +47,7 @@ pub fn divide(words: &[OsString]) -> Role {
     }
     // Listening comes first, so that no signal and no end is missed. What a caller such as nohup ignores stays ignored.
     let ignored = ignored_signals();
-    let heard = [SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGCHLD].into_iter();
+    let heard = [SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGCHLD].into_iter();
     let Ok(mut signals) =
         Signals::new(heard.filter(|signal| ignored >> (signal - 1) & 1 == 0 || *signal == SIGCHLD))
     else {
@@ -65,7 +65,8 @@ pub fn divide(words: &[OsString]) -> Role {
     loop {
         for signal in signals.wait() {
             match signal {
-                SIGCHLD => {}
+                // The second one is between the two processes; from elsewhere it means nothing.
+                SIGCHLD | SIGUSR2 => {}
                 SIGUSR1 => drop(kill(id, Signal::SIGUSR1)),
                 _ if asked == 0 => {
                     asked = signal;
