@@ -6,6 +6,7 @@ use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
 
+use super::checks::Refusal;
 use crate::personality::{Complaint, Hint};
 
 /// Everything in the domain is rescued.
@@ -49,6 +50,12 @@ impl Failure {
         // Nobody is left to be told when standard error is gone.
         let _ = writeln!(std::io::stderr(), "{program}: {}", self.text);
         ExitCode::from(self.status)
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Failure {
+        Failure::usage(refusal.to_string())
     }
 }
 

@@ -1,0 +1,157 @@
+//! What a command line of `diskwright rescue` asks for.
+//!
+//! Owns its meaning, and the names that are made up when none are given. Must not touch any file.
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use block::Nanos;
+use block::device::DeviceInfo;
+use block::source::Access;
+
+use super::checks::Overwrite;
+use super::dialect::{DIALECT, Own, Word};
+use super::failure::Failure;
+use super::report::print;
+use crate::personality::arguments::{self, Given};
+use crate::personality::ddrescue::dialect::Id;
+use crate::personality::ddrescue::job::{self, Job, Wish};
+use crate::personality::number;
+
+/// How long a lost device is looked for, unless said otherwise.
+const PATIENCE: Nanos = Nanos::from_secs(60);
+
+/// What the command line asks for.
+pub(super) struct Wanted {
+    pub(super) job: Job,
+    pub(super) source: PathBuf,
+    pub(super) destination: Destination,
+    pub(super) map: Option<PathBuf>,
+    /// Whether the map's name was given or made up.
+    pub(super) map_is_named: bool,
+    pub(super) access: Option<Access>,
+    pub(super) allow_mounted: bool,
+    pub(super) patience: Nanos,
+    pub(super) display: Display,
+    pub(super) words: Vec<OsString>,
+}
+
+pub(super) enum Destination {
+    File(PathBuf),
+    Discard,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Display {
+    Json,
+    Plain,
+    Live,
+    Quiet,
+}
+
+/// Reads the command line; `None` if it only asked for a text, which is printed.
+pub(super) fn parse(words: Vec<OsString>) -> Result<Option<Wanted>, Failure> {
+    let usage = |text: String| Failure::usage(format!("{text}\nTry 'diskwright rescue --help'."));
+    let line =
+        arguments::parse(DIALECT.options, words.iter().skip(2).cloned()).map_err(|e| usage(e.to_string()))?;
+    let mut gnu: Vec<Given<Id>> = Vec::new();
+    let (mut access, mut allow_mounted, mut patience, mut display) = (None, false, PATIENCE, None);
+    for Given { id, name, value } in line.options {
+        match id {
+            Word::Gnu(id) => {
+                if id == Id::DirectIn {
+                    access = Some(Access::Direct);
+                }
+                gnu.push(Given { id, name, value });
+            }
+            Word::Own(Own::Json) => display = Some(Display::Json),
+            Word::Own(Own::Plain) => display = Some(Display::Plain),
+            Word::Own(Own::Buffered) => access = Some(Access::Buffered),
+            Word::Own(Own::AllowMounted) => allow_mounted = true,
+            Word::Own(Own::WaitForDevice) => {
+                let given = Given { id, name, value };
+                let secs = number::parse_interval(given.bytes())
+                    .map_err(|e| usage(e.message(given.bytes(), &given.name)))?;
+                patience = Nanos::from_secs(secs);
+            }
+        }
+    }
+    let wish = job::evaluate(&words, &gnu, &line.names).map_err(|refusal| usage(refusal.complaint.text))?;
+    let mut job = match wish {
+        Wish::Help => {
+            print(&DIALECT.help("diskwright rescue"));
+            return Ok(None);
+        }
+        Wish::Version => {
+            print(&format!("diskwright {}\n", env!("CARGO_PKG_VERSION")));
+            return Ok(None);
+        }
+        Wish::Work(job) => *job,
+    };
+    let [Some(source), Some(destination), map] = job.names.clone() else {
+        return Err(usage("SOURCE and DESTINATION must be given.".into()));
+    };
+    // Zero stands for "the device's own": the GNU default of 512 was never asked for.
+    if !gnu.iter().any(|given| given.id == Id::SectorSize) {
+        let clusters = gnu.iter().any(|given| given.id == Id::ClusterSize).then_some(job.cluster / 512);
+        job.cluster = clusters.unwrap_or(0);
+        job.sector = 0;
+    }
+    let destination = match destination.as_os_str().to_str() {
+        Some("discard:") => Destination::Discard,
+        _ => Destination::File(destination),
+    };
+    let map_is_named = map.is_some();
+    let map = map.or_else(|| match &destination {
+        Destination::Discard => None,
+        Destination::File(path) => {
+            let mut name = path.clone().into_os_string();
+            name.push(".map");
+            Some(PathBuf::from(name))
+        }
+    });
+    let display = match display {
+        Some(display) => display,
+        None if job.verbosity < 0 => Display::Quiet,
+        None if std::io::stderr().is_terminal() && !is_dumb() => Display::Live,
+        None => Display::Plain,
+    };
+    Ok(Some(Wanted {
+        job,
+        source,
+        destination,
+        map,
+        map_is_named,
+        access,
+        allow_mounted,
+        patience,
+        display,
+        words,
+    }))
+}
+
+/// Whether the terminal can only print line after line.
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_none_or(|name| name.is_empty() || name == "dumb")
+}
+
+impl Wanted {
+    /// Whether something may be written over.
+    pub(super) fn overwrite(&self) -> Overwrite {
+        if self.job.force { Overwrite::Forced } else { Overwrite::Never }
+    }
+
+    /// What the destination is called.
+    pub(super) fn destination_name(&self) -> PathBuf {
+        match &self.destination {
+            Destination::File(path) => path.clone(),
+            Destination::Discard => "discard:".into(),
+        }
+    }
+
+    /// Whether the source is read past the page cache.
+    pub(super) fn is_direct(&self, info: &DeviceInfo) -> bool {
+        self.access.map_or(info.is_block_device, |access| access == Access::Direct)
+    }
+}
