@@ -19,6 +19,8 @@ impl Errno {
     pub const ENODEV: Errno = Errno(nix::errno::Errno::ENODEV as i32);
     /// Read-only file system, or device.
     pub const EROFS: Errno = Errno(nix::errno::Errno::EROFS as i32);
+    /// Connection timed out: a read that took too long.
+    pub const ETIMEDOUT: Errno = Errno(nix::errno::Errno::ETIMEDOUT as i32);
     /// No space left on device.
     pub const ENOSPC: Errno = Errno(nix::errno::Errno::ENOSPC as i32);
 

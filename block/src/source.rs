@@ -123,7 +123,9 @@ pub enum Patience {
     /// Until the answer comes.
     #[default]
     Endless,
-    /// For so long; sources that cannot abort a read ignore it.
+    /// For so long from when the source begins with it. A source that can abort a read does so then, and replies with
+    /// damage of [`Errno::ETIMEDOUT`]. One that cannot waits all the same; whoever does not want to wait leaves the read
+    /// behind in its [`ReadQueue`], which answers it at last.
     UpTo(Nanos),
 }
 

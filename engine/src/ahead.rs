@@ -30,6 +30,8 @@ pub(crate) struct Reader<'a> {
     plan: Option<(Sweep, Offset)>,
     /// A single read on its way.
     single: Option<Ticket>,
+    /// A single read that nobody waits for any more.
+    left_behind: Option<LeftBehind>,
     /// What is known about holes: a stretch of one kind.
     extent: Option<block::Extent>,
 }
@@ -38,6 +40,16 @@ struct Piece {
     range: ByteRange,
     /// `None`: a hole, which nobody reads.
     ticket: Option<Ticket>,
+}
+
+/// A read that took too long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LeftBehind {
+    ticket: Ticket,
+    /// What it was to read.
+    pub(crate) range: ByteRange,
+    /// When it began.
+    pub(crate) started: Nanos,
 }
 
 /// A piece of a sweep.
@@ -59,6 +71,7 @@ impl<'a> Reader<'a> {
             arrived: BTreeMap::new(),
             plan: None,
             single: None,
+            left_behind: None,
             extent: None,
         }
     }
@@ -78,6 +91,11 @@ impl<'a> Reader<'a> {
             self.plan = Some((sweep.clone(), at));
         }
         self.fill(sweep);
+        // What an earlier sweep asked for may keep the source busy.
+        while self.pieces.is_empty() && self.queue_len() > 0 {
+            self.receive(wait)?;
+            self.fill(sweep);
+        }
         let Some(first) = self.pieces.front() else { return Some(Fetched::Broken) };
         let range = first.range;
         let Some(ticket) = first.ticket else {
@@ -100,21 +118,29 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Drops what is read ahead, and waits until the source has nothing in flight; `None` if it has after `wait`.
+    pub(crate) fn quiet(&mut self, wait: Option<Nanos>) -> Option<()> {
+        self.drop_ahead();
+        while self.single.is_none() && self.queue_len() > 0 {
+            self.receive(wait)?;
+        }
+        Some(())
+    }
+
     /// Reads `range` alone; `None` if it has not arrived after `wait`: then ask again for the same range.
     pub(crate) fn single(
         &mut self,
         range: ByteRange,
+        patience: Patience,
         wait: Option<Nanos>,
     ) -> Option<(Buffer, Result<ReadReply, SourceError>)> {
-        self.drop_ahead();
+        self.quiet(wait)?;
         let length = range.length() as usize;
         let ticket = match self.single {
             Some(ticket) => ticket,
             None => {
-                while self.queue_len() > 0 {
-                    self.receive(wait)?;
-                }
-                self.arrived.clear();
+                let late = self.left_behind.map(|late| late.ticket);
+                self.arrived.retain(|ticket, _| Some(*ticket) == late);
                 let mut buffer = self.buffer(length);
                 match (wait, self.source.queue()) {
                     (Some(_), Some(queue)) => {
@@ -123,8 +149,7 @@ impl<'a> Reader<'a> {
                         ticket
                     }
                     _ => {
-                        let reply =
-                            self.source.read_at(range.start(), &mut buffer[..length], Patience::Endless);
+                        let reply = self.source.read_at(range.start(), &mut buffer[..length], patience);
                         return Some((buffer, reply));
                     }
                 }
@@ -133,6 +158,25 @@ impl<'a> Reader<'a> {
         let completion = self.await_ticket(ticket, wait)?;
         self.single = None;
         Some((completion.buffer, completion.result))
+    }
+
+    /// Leaves the single read of `range` behind that began at `started`.
+    pub(crate) fn leave_behind(&mut self, range: ByteRange, started: Nanos) {
+        self.left_behind = self.single.take().map(|ticket| LeftBehind { ticket, range, started });
+    }
+
+    /// The read that was left behind, until [`Reader::late`] has returned it.
+    pub(crate) fn left_behind(&self) -> Option<LeftBehind> {
+        self.left_behind
+    }
+
+    /// What a read brought that was left behind: a buffer and the number of good bytes in it. `None` if it has not
+    /// arrived after `wait`.
+    pub(crate) fn late(&mut self, late: LeftBehind, wait: Option<Nanos>) -> Option<(Buffer, usize)> {
+        let Completion { buffer, result, .. } = self.await_ticket(late.ticket, wait)?;
+        self.left_behind = None;
+        let good = result.map_or(0, |reply| reply.good_bytes(late.range.length() as usize));
+        Some((buffer, good))
     }
 
     /// Takes a buffer back.
@@ -148,7 +192,7 @@ impl<'a> Reader<'a> {
     fn fill(&mut self, sweep: &Sweep) {
         let abilities = self.source.abilities();
         let piece_bytes = (abilities.piece_bytes as u64 / sweep.unit * sweep.unit).max(sweep.unit);
-        while self.pieces.len() < abilities.in_flight_max {
+        while self.pieces.len() < abilities.in_flight_max && self.queue_len() < abilities.in_flight_max {
             let Some((_, next)) = self.plan else { return };
             let Some(range) = sweep.piece_at(next, piece_bytes) else { return };
             let (range, ticket) = match self.hole_at(sweep, next) {
@@ -221,6 +265,7 @@ impl<'a> Reader<'a> {
     fn receive(&mut self, wait: Option<Nanos>) -> Option<()> {
         let completion = self.source.queue()?.complete(wait)?;
         let is_wanted = self.single == Some(completion.ticket)
+            || self.left_behind.is_some_and(|late| late.ticket == completion.ticket)
             || self.pieces.iter().any(|p| p.ticket == Some(completion.ticket));
         if is_wanted {
             self.arrived.insert(completion.ticket, completion);

@@ -3,7 +3,7 @@
 //! Owns the order of these, and what happens when one of them fails. Must not know how anything is worded, nor decide
 //! what to read.
 
-use block::{BlockSink, BlockSource, ByteRange, Clock, Nanos, Offset, Recovery};
+use block::{BlockSink, BlockSource, ByteRange, Clock, Nanos, Offset, Patience, Recovery};
 use map::{Phase, Position, Status};
 
 use crate::ahead::Reader;
@@ -215,6 +215,7 @@ impl<'a> Rescue<'a> {
             outcome.last_copied = done.copied;
             outcome.failed = done.failed;
             outcome.slow = self.judge(sweep);
+            self.await_left_behind(sweep)?;
             self.recover_from(&outcome)?;
             let ends = match sweep.ends_at {
                 EndsAt::RangeEnd => false,
@@ -359,7 +360,8 @@ impl<'a> Rescue<'a> {
             return Ok(());
         };
         let range = ByteRange::new(at, expected.len() as u64);
-        let (buffer, result) = self.watched(range, |reader, wait| reader.single(range, wait))?;
+        let (buffer, result) =
+            self.watched(range, |reader, wait| reader.single(range, Patience::Endless, wait))?;
         let trouble = match result {
             Ok(reply) if reply.good_bytes(expected.len()) < expected.len() => {
                 Some(Trouble::NoMoreData { at })

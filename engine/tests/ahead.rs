@@ -6,17 +6,18 @@
 use block::sink::MemorySink;
 use block::source::MemorySource;
 use block::{
-    Abilities, BlockSource, ByteRange, Completion, Extent, ExtentKind, Geometry, Nanos, Offset, Patience,
-    RangeSet, ReadQueue, ReadReply, ReadRequest, Recovery, SourceError, Ticket, VirtualClock,
+    Abilities, BlockSource, ByteRange, Clock, Completion, Extent, ExtentKind, Geometry, Nanos, Offset,
+    Patience, RangeSet, ReadQueue, ReadReply, ReadRequest, Recovery, SourceError, Ticket, VirtualClock,
 };
 use engine::rescue::Surroundings;
 use engine::strategy::classic::Turning;
 use engine::strategy::{Classic, ClassicOptions};
 use engine::{
-    Book, Direction, Ending, Event, Observer, Report, Rescue, RescueOptions, Unattended, WriteOptions,
+    Book, Direction, Ending, EndsAt, Event, IfUnread, Observer, Outcome, RatesOptions, Report, Rescue,
+    RescueOptions, Stage, Step, Strategy, Sweep, Unattended, View, WriteOptions,
 };
 use map::mapfile::Heading;
-use map::{Position, RescueMap, Status};
+use map::{Phase, Position, RescueMap, Status};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -124,6 +125,8 @@ struct Left {
     map: RescueMap,
     image: Vec<u8>,
     position: Position,
+    /// What the source was asked for, in the order in which it answered.
+    asked: Vec<ByteRange>,
 }
 
 impl Case {
@@ -195,7 +198,7 @@ impl Case {
         assert!(matches!(ending, Ending::Finished), "{ending:?}");
         let map = rescue.book().map().clone();
         drop(rescue);
-        Left { log: log.0, map, image: sink.bytes, position: log.1 }
+        Left { log: log.0, map, image: sink.bytes, position: log.1, asked: source.inner.reads }
     }
 }
 
@@ -229,5 +232,138 @@ fn damage_next_to_every_border_of_a_piece_is_found_exactly() {
         let bad: Vec<ByteRange> =
             left.map.blocks().filter(|b| b.status != Status::Finished).map(|b| b.range).collect();
         assert_eq!(bad, case.damage.ranges());
+    }
+}
+
+#[test]
+fn after_a_piece_that_broke_nothing_is_read_in_pieces_before_enough_was_read_one_by_one() {
+    for sector in 0..64u64 {
+        let mut case = Case::random(sector);
+        case.bytes = vec![7; 256 * 512];
+        (case.size, case.start) = (256 * 512, 0);
+        case.holes = RangeSet::new();
+        case.damage = ByteRange::new(Offset::new((64 + sector) * 512), 512).into();
+        case.classic = ClassicOptions { cluster: 2048, skip_initial: 0, ..ClassicOptions::default() };
+        // More than there is.
+        let left = case.run(Some(1 << 20), true);
+        let pieces = left.asked.iter().filter(|read| read.length() > 2048);
+        let broken = pieces.filter(|read| case.damage.pieces_in(**read).next().is_some());
+        assert_eq!(broken.count(), 1, "sector {sector}");
+    }
+}
+
+/// Begins a sweep over everything, which ends at its first slow read; then reads `units` units from where it stands.
+struct Changing {
+    whole: ByteRange,
+    units: u64,
+    steps: u32,
+}
+
+const UNIT: u64 = 4096;
+
+impl Strategy for Changing {
+    fn name(&self) -> &'static str {
+        "changing"
+    }
+
+    fn step(&mut self, _: View<'_>, last: Option<&Outcome>) -> Option<Step> {
+        self.steps += 1;
+        let direction = Direction::Forwards;
+        let stage = Stage { phase: Phase::Copying, pass: 1, round: 1, direction };
+        let (if_unread, unit) = (IfUnread::NonTrimmed, UNIT);
+        let sweep = |range, ends_at| Step::Sweep(Sweep { range, unit, direction, stage, if_unread, ends_at });
+        match (self.steps, last) {
+            (1, _) => Some(sweep(self.whole, EndsAt::DamageOrSlowness)),
+            (2, Some(outcome)) => {
+                assert!(outcome.slow.is_some(), "the first sweep should end early");
+                Some(sweep(ByteRange::new(outcome.last.end(), self.units * UNIT), EndsAt::Damage))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A source of which each piece takes two seconds.
+struct Timed<'a>(Shuffled, &'a VirtualClock);
+
+impl BlockSource for Timed<'_> {
+    fn geometry(&self) -> Geometry {
+        self.0.geometry()
+    }
+    fn abilities(&self) -> Abilities {
+        self.0.abilities
+    }
+    fn read_at(
+        &mut self,
+        at: Offset,
+        buffer: &mut [u8],
+        patience: Patience,
+    ) -> Result<ReadReply, SourceError> {
+        self.0.read_at(at, buffer, patience)
+    }
+    fn recover(&mut self, measure: Recovery) -> Result<(), SourceError> {
+        self.0.recover(measure)
+    }
+    fn queue(&mut self) -> Option<&mut dyn ReadQueue> {
+        Some(self)
+    }
+}
+
+impl ReadQueue for Timed<'_> {
+    fn submit(&mut self, request: ReadRequest) -> Ticket {
+        self.0.submit(request)
+    }
+    fn complete(&mut self, wait: Option<Nanos>) -> Option<Completion> {
+        let completion = self.0.complete(wait)?;
+        self.1.sleep(Nanos::from_secs(2));
+        Some(completion)
+    }
+    fn in_flight(&self) -> usize {
+        self.0.in_flight()
+    }
+}
+
+#[test]
+fn what_was_read_ahead_of_one_sweep_is_not_recorded_in_another_one_and_counts_as_in_flight() {
+    // A piece is four units: of a sweep that goes on where the last one ended, the next piece of that one is too much.
+    for units in 1..8 {
+        let bytes: Vec<u8> = (0..64 * UNIT).map(|i| (i % 251) as u8 + 1).collect();
+        let whole = ByteRange::new(Offset::ZERO, bytes.len() as u64);
+        let clock = VirtualClock::default();
+        let inner = Shuffled {
+            inner: MemorySource::new(bytes.clone()),
+            holes: RangeSet::new(),
+            open: Vec::new(),
+            next: 0,
+            dice: ChaCha8Rng::seed_from_u64(units),
+            abilities: Abilities { rotates: false, in_flight_max: 4, piece_bytes: 4 * UNIT as usize },
+        };
+        let mut source = Timed(inner, &clock);
+        let mut sink = MemorySink::default();
+        let (mut nobody, mut log) = (Unattended, ReadsLog::default());
+        let surroundings = Surroundings {
+            source: &mut source,
+            sink: &mut sink,
+            clock: &clock,
+            observer: &mut log,
+            operator: &mut nobody,
+            interrupt: &|| false,
+            keeper: None,
+            heading: &|_| Heading::default(),
+        };
+        let rates = RatesOptions { read_rate_min: Some(u64::MAX), slow_delay_secs: 0, slow_reset: false };
+        let options = RescueOptions { rates, ahead_after: Some(0), ..RescueOptions::default() };
+        let book = Book::new(RescueMap::single(whole, Status::NonTried), whole.into());
+        let mut rescue = Rescue::new(surroundings, options, book, Position::default());
+        let ending = rescue.run(&mut Changing { whole, units, steps: 0 });
+        assert!(matches!(ending, Ending::Finished), "{ending:?}");
+        let map = rescue.book().map().clone();
+        drop(rescue);
+        let end = (4 + units) * UNIT;
+        let read = ByteRange::new(Offset::ZERO, end);
+        let finished: Vec<ByteRange> =
+            map.blocks().filter(|b| b.status == Status::Finished).map(|b| b.range).collect();
+        assert_eq!(finished, [read], "{units} units");
+        assert_eq!(sink.bytes, bytes[..end as usize], "{units} units");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns the settings and their defaults. Must not know what is done with them.
 
-use block::Nanos;
+use block::{Nanos, Patience};
 
 use crate::{Limits, RatesOptions, WriteOptions};
 
@@ -21,6 +21,10 @@ pub struct RescueOptions {
     pub ahead_after: Option<u64>,
     /// Whether reads are watched, so that one that hangs keeps nobody from stopping.
     pub watch: bool,
+    /// How long to wait for one read. One that takes longer is marked as failed; it is left behind, no other one is made
+    /// before the source is done with it, and what it brings after all is kept. A joined read is waited for; after one that
+    /// took longer, reads are made one by one.
+    pub patience: Patience,
     /// Whether a source that is gone is told from damage before or after the failed read is marked.
     pub marking: Marking,
     /// Close and open the source again after each failed or slow read.
@@ -46,6 +50,7 @@ impl Default for RescueOptions {
             rates: RatesOptions::default(),
             ahead_after: Some(64 << 20),
             watch: true,
+            patience: Patience::Endless,
             marking: Marking::AfterPresence,
             reopen_on_error: false,
             check_on_error: false,

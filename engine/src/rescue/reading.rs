@@ -3,7 +3,8 @@
 //! Owns what one read leads to in sink and map. Must not know which read comes next.
 
 use block::{
-    Buffer, ByteRange, Damage, Errno, Good, Nanos, Offset, ReadReply, Recovery, SinkError, SourceError,
+    Buffer, ByteRange, Damage, Errno, Good, Nanos, Offset, Patience, ReadReply, Recovery, SinkError,
+    SourceError, buffer,
 };
 use map::{Phase, Status};
 
@@ -72,15 +73,17 @@ impl<'a> Rescue<'a> {
             true => 1,
             false => (range.end().align_up(unit) - range.start().align_down(unit)) / unit,
         };
+        if matches!(self.options.patience, Patience::UpTo(limit) if took > limit) {
+            // Which of its requests took so long, nobody knows; those that come tell it one by one.
+            self.clean = 0;
+        }
         let copied = last.length();
         Ok(Some(Done { range, last, reads, copied, failed: false, end_found: false }))
     }
 
     /// Makes one request for itself.
     pub(super) fn lone(&mut self, sweep: &Sweep, request: ByteRange) -> Result<Done, Stop> {
-        let started = self.clock.now();
-        let (buffer, reply) = self.read(request)?;
-        let took = self.clock.now().since(started);
+        let (buffer, reply, took) = self.read(request)?;
         let done = self.record(sweep, request, &buffer, &reply, took);
         self.reader.recycle(buffer);
         let done = done?;
@@ -109,7 +112,8 @@ impl<'a> Rescue<'a> {
         else {
             return Ok(());
         };
-        let (buffer, result) = self.watched(proof, |reader, wait| reader.single(proof, wait))?;
+        let (buffer, result) =
+            self.watched(proof, |reader, wait| reader.single(proof, Patience::Endless, wait))?;
         self.reader.recycle(buffer);
         let errno = match result {
             Ok(ReadReply { good: Good::All, damage: None }) => {
@@ -125,10 +129,21 @@ impl<'a> Rescue<'a> {
         Err(Stop::Failed(Trouble::Mute { at: proof.start(), errno }))
     }
 
-    /// Reads one request, through the loss and return of the device.
-    pub(super) fn read(&mut self, request: ByteRange) -> Result<(Buffer, ReadReply), Stop> {
+    /// Reads one request, through the loss and return of the device; returns also how long it took.
+    fn read(&mut self, request: ByteRange) -> Result<(Buffer, ReadReply, Nanos), Stop> {
+        let patience = self.options.patience;
         loop {
-            let (buffer, result) = self.watched(request, |reader, wait| reader.single(request, wait))?;
+            // What others ask of the source is not this read's time.
+            self.watched(request, |reader, wait| reader.quiet(wait))?;
+            let started = self.clock.now();
+            let read =
+                self.watched_for(patience, request, |reader, wait| reader.single(request, patience, wait))?;
+            let took = self.clock.now().since(started);
+            let Some((buffer, result)) = read else {
+                // Nothing is asked of a device that is busy, not even whether it is there.
+                self.reader.leave_behind(request, started);
+                return Ok((buffer::zeroed(0), ReadReply::failed(Damage::new(Errno::ETIMEDOUT)), took));
+            };
             let checks = self.options.marking == Marking::AfterPresence;
             let answer = match result {
                 // A device that was thrown out by the system has no bytes any more: its reads end well and bring nothing.
@@ -144,7 +159,7 @@ impl<'a> Rescue<'a> {
                     if self.lost_since.take().is_some() {
                         self.tell(&Event::DeviceFound);
                     }
-                    return Ok((buffer, reply));
+                    return Ok((buffer, reply, took));
                 }
                 Err(error) => error,
             };
@@ -191,16 +206,58 @@ impl<'a> Rescue<'a> {
         Ok(())
     }
 
+    /// Waits until the source is done with a read that was left behind: another one would only wait for it, too. What it
+    /// brings after all is kept.
+    pub(super) fn await_left_behind(&mut self, sweep: &Sweep) -> Result<(), Stop> {
+        let Some(late) = self.reader.left_behind() else { return Ok(()) };
+        let interrupt = self.interrupt;
+        let brought = self.watched(late.range, |reader, wait| {
+            let brought = reader.late(late, wait);
+            // It is marked already, so that nobody who wants to leave has to wait for it.
+            brought.map(Some).or_else(|| interrupt().then_some(None))
+        })?;
+        let Some((buffer, copied)) = brought else { return self.check_interrupt() };
+        if copied > 0 {
+            let took = self.clock.now().since(late.started);
+            let good = ByteRange::new(late.range.start(), copied as u64);
+            let data = &buffer[..copied];
+            self.write(|writer| writer.write(good, data, sweep.unit))?;
+            self.book.change(good, Status::Finished);
+            self.burst.good(good);
+            self.rates.read(good.length(), 0);
+            let (unit, direction, copied) = (sweep.unit, sweep.direction, good.length());
+            let tried = Tried { range: good, unit, direction, copied, failed: 0, errno: None, data, took };
+            self.tell(&Event::Tried(tried));
+        }
+        self.reader.recycle(buffer);
+        Ok(())
+    }
+
     /// Waits for a read, looking around meanwhile: a read that hangs must keep nobody from stopping.
     pub(super) fn watched<T>(
         &mut self,
         range: ByteRange,
         mut poll: impl FnMut(&mut Reader<'a>, Option<Nanos>) -> Option<T>,
     ) -> Result<T, Stop> {
+        loop {
+            if let Some(done) = self.watched_for(Patience::Endless, range, &mut poll)? {
+                return Ok(done);
+            }
+        }
+    }
+
+    /// As [`Rescue::watched`], but not longer than `patience`; then `None`.
+    fn watched_for<T>(
+        &mut self,
+        patience: Patience,
+        range: ByteRange,
+        mut poll: impl FnMut(&mut Reader<'a>, Option<Nanos>) -> Option<T>,
+    ) -> Result<Option<T>, Stop> {
         if !self.options.watch {
+            // Without a queue that is asked now and then, waiting is the source's business.
             loop {
                 if let Some(done) = poll(&mut self.reader, None) {
-                    return Ok(done);
+                    return Ok(Some(done));
                 }
             }
         }
@@ -208,10 +265,17 @@ impl<'a> Rescue<'a> {
         let mut is_saved = false;
         let mut was_interrupted = false;
         loop {
-            if let Some(done) = poll(&mut self.reader, Some(WATCH_INTERVAL)) {
-                return Ok(done);
+            let left = match patience {
+                Patience::Endless => Nanos::NEVER,
+                Patience::UpTo(limit) => limit.since(self.clock.now().since(started)),
+            };
+            if let Some(done) = poll(&mut self.reader, Some(WATCH_INTERVAL.min(left))) {
+                return Ok(Some(done));
             }
             let since = self.clock.now().since(started);
+            if matches!(patience, Patience::UpTo(limit) if since >= limit) {
+                return Ok(None);
+            }
             if since < WATCH_PATIENCE && !(self.interrupt)() {
                 continue;
             }

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use block::sink::FileSinkOptions;
 use block::{
-    BlockSink, BlockSource, ByteRange, Clock, Nanos, Offset, WallClock, sink::FileSink, source::FileSource,
+    BlockSink, BlockSource, ByteRange, Clock, Nanos, Offset, Patience, WallClock, sink::FileSink,
+    source::FileSource,
 };
 use engine::strategy::Classic;
 use engine::strategy::classic::{ClassicOptions, Turning, UnreadInsides};
@@ -185,6 +186,7 @@ pub fn rescue_options(job: &Job, begin: &Start) -> RescueOptions {
         rates,
         ahead_after: is_ahead.then_some(AHEAD_AFTER),
         watch: false,
+        patience: Patience::Endless,
         marking: Marking::AtOnce,
         reopen_on_error: job.reopen_on_error,
         check_on_error: job.check_on_error,
