@@ -87,7 +87,7 @@ fn rescue(mut wanted: Wanted) -> Result<ExitCode, Failure> {
     let _claim = claim.map_or_else(|| wanted.claim(&clock), |file| Ok(Some(file)))?;
     allocate(job, &begin, &mut *sink)?;
     let logs = Logs::open(job, &headings).map_err(Failure::from)?;
-    let options = options(job, &begin);
+    let options = RescueOptions { patience: wanted.read_patience, ..options(job, &begin) };
     let mut strategy = Classic::new(session::classic_options(job, &begin));
     wanted.announce(&info, &begin);
 
@@ -135,6 +135,7 @@ fn rescue(mut wanted: Wanted) -> Result<ExitCode, Failure> {
         retried: job.retries != Some(0),
         is_partial: job.no_trim || job.no_scrape || job.passes != [true; 5],
         is_buffered: info.is_block_device && !wanted.is_direct(&info),
+        disk: Some(&info.disk_name).filter(|name| !name.is_empty()),
         has_map: wanted.map.is_some(),
         prefixes: job.prefixes,
     };

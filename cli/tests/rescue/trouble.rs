@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use rig::{Content, FaultyFile, FaultyFileOptions, Mount};
+use rig::{BadRange, Content, FaultyFile, FaultyFileOptions, Mount};
 
 use super::*;
 
@@ -94,6 +95,30 @@ fn a_read_that_hangs_keeps_nobody_from_stopping_and_the_map_is_saved_first() {
     bench.check_promises(file.content());
     bench.rescue(&file.path(), &[]).expect(0);
     assert_eq!(bench.check_promises(file.content()), size);
+}
+
+#[test]
+fn a_read_over_the_limit_is_marked_while_it_hangs_and_kept_when_it_comes_back() {
+    let size = 64 << 20;
+    // Far enough behind damage reads are made one by one.
+    let bad = vec![BadRange::new(39 << 20..(39 << 20) + 512, libc::EIO)];
+    let file = FaultyFile::serve(FaultyFileOptions { size, bad, ..FaultyFileOptions::default() });
+    file.hold(50 << 20..(50 << 20) + 512);
+    let bench = Bench::new();
+    let mut command = bench.command();
+    command.args(["rescue", "--plain", "--read-timeout=1"]).arg(file.path()).arg("image");
+    let child = command.stderr(Stdio::piped()).spawn().expect("diskwright runs");
+    // The place is marked before its read comes back, and nothing else is asked of the drive meanwhile.
+    let marked = || bench.has_saved() && bench.missing().contains(&(50 << 20, 65536, Status::NonTrimmed));
+    rig::wait_until("no map tells of the slow read", marked);
+    assert_eq!(file.held(), 1);
+    assert!(bench.check_promises(file.content()) > 16 << 20);
+    file.release();
+    let ended = Ended::of(child.wait_with_output().expect("a child")).expect(1);
+    ended.says("took too long: 1.");
+    assert_eq!(bench.missing(), [(39 << 20, 512, Status::BadSector)]);
+    assert_eq!(bench.check_promises(file.content()), size - 512);
+    bench.rescue(&file.path(), &["--read-timeout=0"]).expect(2).says("at least one second");
 }
 
 #[test]

@@ -28,6 +28,7 @@ pub enum Own {
     Buffered,
     AllowMounted,
     WaitForDevice,
+    ReadTimeout,
 }
 
 const fn own(id: Own, longs: &'static [&'static str], value: Value, help: &'static str) -> OptionSpec<Word> {
@@ -49,6 +50,12 @@ const OWN: &[OptionSpec<Word>] = &[
         &["wait-for-device"],
         Value::Required("interval"),
         "how long to look for a device that is gone [1m]",
+    ),
+    own(
+        Own::ReadTimeout,
+        &["read-timeout"],
+        Value::Required("interval"),
+        "mark a read as failed that takes longer, and jump on [never]",
     ),
 ];
 

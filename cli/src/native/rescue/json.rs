@@ -4,21 +4,23 @@
 
 use std::io::Write;
 
+use block::Nanos;
 use engine::{Event, Observer, Report};
 use map::Status;
 use serde_json::{Value, json};
 
-use super::tracker;
+use super::tracker::{self, Tracker};
 
 /// Writes events as lines.
 pub struct Json {
+    tracker: Tracker,
     last_progress: Option<u64>,
 }
 
 impl Json {
     /// Makes an observer that writes lines.
     pub fn new() -> Json {
-        Json { last_progress: None }
+        Json { tracker: Tracker::default(), last_progress: None }
     }
 }
 
@@ -58,6 +60,7 @@ fn state(event: &str, report: &Report<'_>) -> Value {
 
 impl Observer for Json {
     fn on(&mut self, event: &Event<'_>, report: &Report<'_>) {
+        self.tracker.on(event, report);
         let second = report.rates.run_secs();
         let line = match event {
             Event::PassBegins(stage) => {
@@ -91,7 +94,11 @@ impl Observer for Json {
             }
             Event::Reading { .. } if self.last_progress.is_none_or(|last| second > last) => {
                 self.last_progress = Some(second);
-                state("progress", report)
+                let mut line = state("progress", report);
+                let ms = |time: Nanos| time.nanoseconds() / 1_000_000;
+                line["last_read_ms"] = ms(self.tracker.last_read).into();
+                line["longest_read_ms"] = ms(self.tracker.longest_read).into();
+                line
             }
             _ => return,
         };

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use block::Nanos;
 use engine::{Event, Observer, Report};
 use map::Status;
 
@@ -14,6 +15,9 @@ use crate::personality::number::{Precision, Prefixes, duration, rate, size};
 
 /// Seconds between two lines.
 const INTERVAL_SECS: u64 = 10;
+
+/// A read this long is worth telling.
+const TOLD_READ: Nanos = Nanos::from_secs(1);
 
 /// Writes lines to standard error.
 pub struct Plain {
@@ -77,6 +81,10 @@ pub fn line(tracker: &Tracker, report: &Report<'_>, prefixes: Prefixes) -> Strin
     let total = book.domain_bytes();
     let percent = if total == 0 { 100.0 } else { book.bytes(Status::Finished) as f64 * 100.0 / total as f64 };
     let state = match tracker.trouble {
+        Trouble::None if tracker.last_read >= TOLD_READ => {
+            let secs = tracker.last_read.nanoseconds() as f64 / 1e9;
+            format!("{}; the last read took {secs:.1} s", tracker::words_for(report.stage))
+        }
         Trouble::None => tracker::words_for(report.stage),
         Trouble::Waiting { at, since } => {
             format!("waiting for a read at {at} that has not been answered for {} s", since.whole_secs())

@@ -95,6 +95,8 @@ impl Wanted {
                 "non_tried_bytes": book.bytes(Status::NonTried),
                 "bad_areas": book.bad_areas(),
                 "failed_reads": summary.tracker.failed_reads,
+                "reads_left_behind": summary.tracker.reads_left_behind,
+                "longest_read_ms": summary.tracker.longest_read.nanoseconds() / 1_000_000,
                 "ending": match summary.ending {
                     Ending::Finished => "finished",
                     Ending::Limits(_) => "limit",

@@ -26,6 +26,8 @@ pub struct Summary<'a> {
     pub is_partial: bool,
     /// Whether devices were read through the page cache.
     pub is_buffered: bool,
+    /// The kernel's name of the disk, if it is one.
+    pub disk: Option<&'a String>,
     /// Whether a map says where to go on.
     pub has_map: bool,
     /// Unit of numbers.
@@ -64,10 +66,18 @@ impl Summary<'_> {
             lines
                 .push("The drive stayed slow after its last error: --reopen-on-error may wake it up.".into());
         }
-        if self.tracker.longest_read >= tracker::LONG_READ {
+        if self.tracker.reads_left_behind > 0 {
+            lines.push(format!(
+                "Reads marked as failed because they took too long: {}. What they brought in the end is rescued.",
+                self.tracker.reads_left_behind
+            ));
+        }
+        if self.tracker.longest_read >= tracker::LONG_READ || self.tracker.reads_left_behind > 0 {
+            let disk = self.disk.map_or("<disk>", |disk| disk);
             lines.push(format!(
                 "The longest read took {} s: the drive or the kernel retries for long. A lower error recovery time \
-                 (smartctl -l scterc,70,70) or /sys/block/<disk>/device/timeout makes such reads give up sooner.",
+                 (smartctl -l scterc,70,70 /dev/{disk}) or command timeout (echo 10 > /sys/block/{disk}/device/timeout) \
+                 makes such reads give up sooner.",
                 self.tracker.longest_read.whole_secs()
             ));
         }

@@ -2,7 +2,7 @@
 //!
 //! Owns the digest of events that all of the native displays share. Must not know how it is shown.
 
-use block::Nanos;
+use block::{Errno, Nanos};
 use engine::{Event, Limit, Report, Stage};
 use map::{Phase, Status};
 
@@ -28,6 +28,8 @@ pub struct Tracker {
     pub rescued_now: u64,
     /// Failed reads in this run.
     pub failed_reads: u64,
+    /// Those of them that took too long.
+    pub reads_left_behind: u64,
     /// Whether every failed read so far covered whole pages of 4096 bytes, and there were some.
     pub fails_by_page: PageHabit,
     /// Limits that were passed.
@@ -90,6 +92,7 @@ impl Tracker {
                 }
                 if tried.failed > 0 {
                     self.failed_reads += 1;
+                    self.reads_left_behind += u64::from(tried.errno == Some(Errno::ETIMEDOUT));
                     let start = tried.range.start().bytes() + tried.copied;
                     let is_page = start.is_multiple_of(4096) && tried.failed.is_multiple_of(4096);
                     self.fails_by_page = match (self.fails_by_page, is_page) {

@@ -6,9 +6,9 @@ use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use block::Nanos;
 use block::device::DeviceInfo;
 use block::source::Access;
+use block::{Nanos, Patience};
 
 use super::checks::Overwrite;
 use super::dialect::{DIALECT, Own, Word};
@@ -33,6 +33,8 @@ pub(super) struct Wanted {
     pub(super) access: Option<Access>,
     pub(super) allow_mounted: bool,
     pub(super) patience: Nanos,
+    /// How long one read may take.
+    pub(super) read_patience: Patience,
     pub(super) display: Display,
     pub(super) words: Vec<OsString>,
 }
@@ -57,6 +59,7 @@ pub(super) fn parse(words: Vec<OsString>) -> Result<Option<Wanted>, Failure> {
         arguments::parse(DIALECT.options, words.iter().skip(2).cloned()).map_err(|e| usage(e.to_string()))?;
     let mut gnu: Vec<Given<Id>> = Vec::new();
     let (mut access, mut allow_mounted, mut patience, mut display) = (None, false, PATIENCE, None);
+    let mut read_patience = Patience::Endless;
     for Given { id, name, value } in line.options {
         match id {
             Word::Gnu(id) => {
@@ -69,11 +72,17 @@ pub(super) fn parse(words: Vec<OsString>) -> Result<Option<Wanted>, Failure> {
             Word::Own(Own::Plain) => display = Some(Display::Plain),
             Word::Own(Own::Buffered) => access = Some(Access::Buffered),
             Word::Own(Own::AllowMounted) => allow_mounted = true,
-            Word::Own(Own::WaitForDevice) => {
+            Word::Own(own @ (Own::WaitForDevice | Own::ReadTimeout)) => {
                 let given = Given { id, name, value };
                 let secs = number::parse_interval(given.bytes())
                     .map_err(|e| usage(e.message(given.bytes(), &given.name)))?;
-                patience = Nanos::from_secs(secs);
+                match (own, secs) {
+                    (Own::WaitForDevice, _) => patience = Nanos::from_secs(secs),
+                    (_, 0) => {
+                        return Err(usage(format!("{}: give a read at least one second.", given.name)));
+                    }
+                    _ => read_patience = Patience::UpTo(Nanos::from_secs(secs)),
+                }
             }
         }
     }
@@ -126,6 +135,7 @@ pub(super) fn parse(words: Vec<OsString>) -> Result<Option<Wanted>, Failure> {
         access,
         allow_mounted,
         patience,
+        read_patience,
         display,
         words,
     }))
