@@ -17,6 +17,10 @@ impl Errno {
     pub const ENODATA: Errno = Errno(nix::errno::Errno::ENODATA as i32);
     /// No such device.
     pub const ENODEV: Errno = Errno(nix::errno::Errno::ENODEV as i32);
+    /// No such file or directory.
+    pub const ENOENT: Errno = Errno(nix::errno::Errno::ENOENT as i32);
+    /// Illegal byte sequence: what a wrong checksum on the link looks like.
+    pub const EILSEQ: Errno = Errno(nix::errno::Errno::EILSEQ as i32);
     /// Read-only file system, or device.
     pub const EROFS: Errno = Errno(nix::errno::Errno::EROFS as i32);
     /// Connection timed out: a read that took too long.

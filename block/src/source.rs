@@ -36,6 +36,14 @@ pub trait BlockSource: Send {
         patience: Patience,
     ) -> Result<ReadReply, SourceError>;
 
+    /// Makes reads of which only the answers are wanted: one, or several equal ones in a row that all went the same way,
+    /// each begun when the one before had ended. `None` if the source can only bring bytes; then nothing was read.
+    ///
+    /// Errors: as [`BlockSource::read_at`].
+    fn examine(&mut self, _row: &Row, _patience: Patience) -> Option<Result<Examined, SourceError>> {
+        None
+    }
+
     /// Does something about a source in trouble.
     fn recover(&mut self, measure: Recovery) -> Result<(), SourceError>;
 
@@ -93,6 +101,30 @@ pub struct Completion {
     pub buffer: Buffer,
     /// How it went.
     pub result: Result<ReadReply, SourceError>,
+}
+
+/// Equal reads in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Where the first read begins; backwards: where it ends.
+    pub at: Offset,
+    /// Bytes of one read.
+    pub unit: u64,
+    /// Number of reads; at least 1.
+    pub count: u64,
+    /// Whether each read lies before the one made before it.
+    pub backwards: bool,
+    /// No read but the first is begun at this time or later.
+    pub until: Nanos,
+}
+
+/// How reads in a row went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Examined {
+    /// How many were made; at least 1.
+    pub reads: u64,
+    /// The answer that each of them got.
+    pub reply: ReadReply,
 }
 
 /// Size and sectors of a source.
@@ -269,6 +301,14 @@ pub enum SourceError {
         /// Its name.
         device: PathBuf,
     },
+    /// A simulation has reached the end of its time.
+    #[error("{}: the simulated time is over at {at}; nothing is answered any more", device.display())]
+    TimeIsUp {
+        /// Its name.
+        device: PathBuf,
+        /// Where it was being read.
+        at: Offset,
+    },
     /// No device with the identity of the lost one is there.
     #[error("{}: no device with the same identity ({identity}) is connected", device.display())]
     NotFound {
@@ -289,6 +329,7 @@ impl SourceError {
             | SourceError::Disappeared { errno, .. } => Some(*errno),
             SourceError::NotSeekable { .. }
             | SourceError::Anonymous { .. }
+            | SourceError::TimeIsUp { .. }
             | SourceError::NotFound { .. } => None,
         }
     }
@@ -308,6 +349,9 @@ impl<S: BlockSource + ?Sized> BlockSource for Box<S> {
         patience: Patience,
     ) -> Result<ReadReply, SourceError> {
         (**self).read_at(at, buffer, patience)
+    }
+    fn examine(&mut self, row: &Row, patience: Patience) -> Option<Result<Examined, SourceError>> {
+        (**self).examine(row, patience)
     }
     fn recover(&mut self, measure: Recovery) -> Result<(), SourceError> {
         (**self).recover(measure)

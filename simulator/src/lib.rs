@@ -1,0 +1,23 @@
+//! Disks that fail on purpose: seeded, reproducible, with geometry, timing and damage that behaves.
+//!
+//! Owns simulated drives, what is wrong with them, and the scenarios that describe them. Must not know strategies,
+//! terminals or sockets.
+
+pub mod attempts;
+pub mod content;
+pub mod dice;
+pub mod disk;
+pub mod fault;
+pub mod law;
+pub mod media;
+pub mod scenario;
+pub mod source;
+pub mod surface;
+pub mod system;
+
+pub use content::Content;
+pub use disk::{Answer, Command, Reply, SimDisk};
+pub use media::Lba;
+pub use scenario::Scenario;
+pub use source::{Pace, SimSource};
+pub use system::{Access, System, SystemOptions};

@@ -1,0 +1,340 @@
+//! A disk and what happened to it, as text that a person can read.
+//!
+//! Owns the border between TOML and simulated disks: what a scenario may say is checked here, once, and trusted after.
+//! Must not know how a fault works, nor where scenarios are kept.
+
+use std::sync::Arc;
+
+use block::{Nanos, VirtualClock};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
+
+use crate::content::Content;
+use crate::disk::SimDisk;
+use crate::source::{Pace, SimSource};
+use crate::system::{Access, System, SystemOptions};
+
+pub mod error;
+pub mod kind;
+pub mod library;
+pub mod medium;
+pub mod quantity;
+
+pub use error::ScenarioError;
+use error::Wrong;
+pub use kind::{FaultKind, FaultSpec};
+pub use medium::{Healthy, MediumKind, MediumSpec};
+pub use quantity::{Bytes, Time};
+
+/// A scenario: everything that a disk needs but a seed of somebody's choice.
+#[derive(Debug)]
+pub struct Scenario {
+    /// What it is called; the file's name without its ending.
+    pub name: String,
+    /// What it says of itself.
+    pub head: Head,
+    /// How the system treats the drive.
+    pub connection: Connection,
+    /// What the disk holds.
+    pub content: ContentSpec,
+    /// How to rescue it.
+    pub rescue: RescueAdvice,
+    /// What a rescue brings.
+    pub expect: Expectation,
+    /// What is different on its small twin.
+    pub small: Small,
+    /// Whether this is a small twin.
+    pub is_small: bool,
+    /// The healthy drive.
+    pub medium: Box<dyn MediumSpec>,
+    /// What is wrong with it.
+    pub faults: Vec<Spanned<Box<dyn FaultSpec>>>,
+    /// SHA-256 over all that makes a difference: not names, descriptions, expectations.
+    pub digest: [u8; 32],
+    /// Where it was read from, and its text, for messages.
+    origin: (String, String),
+}
+
+/// What a scenario says of itself.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Head {
+    /// What happened to this disk and why it is hard.
+    pub description: String,
+    /// Other names.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// Seed unless another one is chosen; 0 to 2^63 - 1.
+    #[serde(default)]
+    pub seed: i64,
+    /// When the simulation ends.
+    #[serde(default = "default_horizon")]
+    pub horizon: Time,
+}
+
+fn default_horizon() -> Time {
+    Time(Nanos::from_secs(72 * 3600))
+}
+
+/// `[connection]`: how the operating system treats the drive.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Connection {
+    /// Which way reads take: raw, direct (the default) or buffered.
+    pub access: Option<Access>,
+    /// How long a command may take before the system resets the drive.
+    pub timeout: Option<Time>,
+    /// How often a command without an answer is tried again.
+    pub retries: Option<u32>,
+    /// Largest command.
+    pub command_max: Option<Bytes>,
+}
+
+/// `[content]`: what the disk holds. Computed bytes unless an image is named.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct ContentSpec {
+    /// An image; a relative name is looked up from the scenario's folder.
+    pub image: Option<String>,
+    /// What lies where the image has holes and behind its end: zeros (the default) or computed bytes.
+    pub elsewhere: Elsewhere,
+}
+
+/// What lies where an image holds nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Elsewhere {
+    /// Zeros.
+    #[default]
+    Zeros,
+    /// Bytes computed from the seed.
+    Computed,
+}
+
+/// `[rescue]`: options that suit this disk, given to a rescue that has none of its own.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct RescueAdvice {
+    /// Words as on the command line of `diskwright rescue`.
+    pub options: Vec<String>,
+}
+
+/// `[expect]`: what a rescue with these options and the scenario's own seed brings.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Expectation {
+    /// Bytes rescued.
+    pub rescued_bytes: Option<u64>,
+    /// Why that is less than what could be rescued, if it is.
+    pub because: Option<String>,
+}
+
+/// `[small]`: what is different on the small twin, which has the same faults on a disk of at most 256 MiB.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Small {
+    /// Its size, at most 256 MiB; that if not given.
+    pub size: Option<Bytes>,
+    /// What a rescue of it brings.
+    pub expect: Expectation,
+    /// How to rescue it, if not as the large one.
+    pub rescue: Option<RescueAdvice>,
+}
+
+/// Largest size of a small twin, in bytes.
+pub const SMALL_MAX: u64 = 256 << 20;
+
+/// Sections that are structures; all others are an error.
+const SECTIONS: [&str; 8] = ["disk", "connection", "content", "rescue", "expect", "fault", "small", "replay"];
+
+impl Scenario {
+    /// Reads a scenario. `origin` is its file's name, for messages.
+    pub fn parse(name: &str, origin: &str, text: &str) -> Result<Scenario, ScenarioError> {
+        let wrong = |span, text_of: String| ScenarioError::at(origin, text, span, text_of);
+        let by_part = |part: Wrong| wrong(part.span, part.reason);
+        let by_toml = |error: toml::de::Error| by_part(error.into());
+        let mut table = DeTable::parse(text).map_err(by_toml)?;
+        let digest = digest_of(table.get_ref());
+        let mut sections = Sections::take(table.get_mut());
+        let head_span = table.span();
+        let head = Head::deserialize(ValueDeserializer::from(Spanned::new(
+            head_span,
+            DeValue::Table(std::mem::take(table.get_mut())),
+        )))
+        .map_err(by_toml)?;
+        if head.seed < 0 {
+            return Err(wrong(None, format!("seed {} is below 0; seeds are 0 to 2^63 - 1", head.seed)));
+        }
+        let disk = sections.one("disk").ok_or_else(|| {
+            wrong(
+                None,
+                "there is no [disk]; it names the medium and its class, as in medium = \"hard-disk\"".into(),
+            )
+        })?;
+        let disk_span = disk.span();
+        let medium = medium::parse(disk).map_err(by_part)?;
+        let mut faults = Vec::new();
+        for fault in sections
+            .many("fault")
+            .map_err(|span| wrong(Some(span), "faults are written as [[fault]], each with its kind".into()))?
+        {
+            let span = fault.span();
+            faults.push(Spanned::new(span, kind::parse(fault).map_err(by_part)?));
+        }
+        let scenario = Scenario {
+            name: name.to_owned(),
+            head,
+            connection: sections.section("connection").map_err(by_toml)?,
+            content: sections.section("content").map_err(by_toml)?,
+            rescue: sections.section("rescue").map_err(by_toml)?,
+            expect: sections.section("expect").map_err(by_toml)?,
+            small: sections.section("small").map_err(by_toml)?,
+            is_small: false,
+            medium,
+            faults,
+            digest,
+            origin: (origin.to_owned(), text.to_owned()),
+        };
+        scenario.medium.check().map_err(|reason| wrong(Some(disk_span), reason))?;
+        // Whatever cannot be built is found now, with its place.
+        scenario.disk(scenario.head.seed as u64)?;
+        Ok(scenario)
+    }
+
+    /// Seed of this scenario unless another one is chosen.
+    pub fn seed(&self) -> u64 {
+        self.head.seed as u64
+    }
+
+    /// The small twin: the same faults on a disk of at most 256 MiB. `None` if this disk is not larger than that.
+    pub fn small(self) -> Option<Result<Scenario, ScenarioError>> {
+        let bytes = self.medium.bytes();
+        if bytes <= SMALL_MAX {
+            return None;
+        }
+        let medium = self.medium.shrunk(self.small.size.map_or(SMALL_MAX, |size| size.0.min(SMALL_MAX)));
+        let ratio = medium.bytes() as f64 / bytes as f64;
+        let smaller =
+            |fault: &Spanned<Box<dyn FaultSpec>>| Spanned::new(fault.span(), fault.get_ref().scaled(ratio));
+        let mut digest = self.digest;
+        digest[0] ^= 1;
+        let small = Scenario {
+            name: format!("{}-small", self.name),
+            head: Head {
+                aliases: self.head.aliases.iter().map(|alias| format!("{alias}-small")).collect(),
+                ..self.head
+            },
+            rescue: self.small.rescue.clone().unwrap_or(self.rescue),
+            expect: self.small.expect.clone(),
+            is_small: true,
+            faults: self.faults.iter().map(smaller).collect(),
+            medium,
+            digest,
+            ..self
+        };
+        Some(small.disk(small.seed()).map(|_| small))
+    }
+
+    /// Builds the drive.
+    pub fn disk(&self, seed: u64) -> Result<SimDisk, ScenarioError> {
+        let healthy = self.medium.build(seed);
+        let mut faults = Vec::new();
+        for fault in &self.faults {
+            let built = fault.get_ref().build(&*healthy.medium);
+            let (origin, text) = (&self.origin.0, &self.origin.1);
+            faults.push(built.map_err(|reason| ScenarioError::at(origin, text, Some(fault.span()), reason))?);
+        }
+        Ok(SimDisk::new(healthy.medium, faults, seed, healthy.conditions, self.head.horizon.0))
+    }
+
+    /// Options of the operating system.
+    pub fn system_options(&self, access: Option<Access>) -> SystemOptions {
+        let usual = SystemOptions { access: Access::Direct, ..self.medium.system() };
+        SystemOptions {
+            access: access.or(self.connection.access).unwrap_or(usual.access),
+            timeout: self.connection.timeout.map_or(usual.timeout, |time| time.0),
+            retries: self.connection.retries.unwrap_or(usual.retries),
+            command_max: self.connection.command_max.map_or(usual.command_max, |bytes| bytes.0),
+        }
+    }
+
+    /// Builds the disk as a source.
+    pub fn source(
+        &self,
+        seed: u64,
+        access: Option<Access>,
+        clock: Arc<VirtualClock>,
+        pace: Pace,
+    ) -> Result<SimSource, ScenarioError> {
+        let disk = self.disk(seed)?;
+        let system = System::new(disk, self.system_options(access), seed);
+        let content = Content::Computed { seed };
+        Ok(SimSource::new(self.name.clone().into(), system, content, clock, pace))
+    }
+}
+
+/// The sections of a scenario, cut out of its table.
+struct Sections<'t> {
+    found: Vec<(String, Spanned<DeValue<'t>>)>,
+}
+
+impl<'t> Sections<'t> {
+    fn take(table: &mut DeTable<'t>) -> Sections<'t> {
+        let names: Vec<_> =
+            table.keys().filter(|key| SECTIONS.contains(&key.get_ref().as_ref())).cloned().collect();
+        let mut found = Vec::new();
+        for name in names {
+            if let Some(value) = table.remove(&name) {
+                found.push((name.get_ref().to_string(), value));
+            }
+        }
+        Sections { found }
+    }
+
+    fn one(&mut self, name: &str) -> Option<Spanned<DeValue<'t>>> {
+        let index = self.found.iter().position(|(found, _)| found == name)?;
+        Some(self.found.remove(index).1)
+    }
+
+    fn section<T: Default + for<'d> Deserialize<'d>>(&mut self, name: &str) -> Result<T, toml::de::Error> {
+        self.one(name).map_or(Ok(T::default()), |value| T::deserialize(ValueDeserializer::from(value)))
+    }
+
+    /// The tables of an array; the error is the span of what is not one.
+    fn many(&mut self, name: &str) -> Result<Vec<Spanned<DeValue<'t>>>, std::ops::Range<usize>> {
+        let Some(value) = self.one(name) else { return Ok(Vec::new()) };
+        let span = value.span();
+        match value.into_inner() {
+            DeValue::Array(values) => Ok(values.into_iter().collect()),
+            _ => Err(span),
+        }
+    }
+}
+
+/// SHA-256 over what makes a difference, keys in order.
+fn digest_of(table: &DeTable<'_>) -> [u8; 32] {
+    use sha2::{Digest, Sha256};
+    let mut hash = Sha256::new();
+    for (key, value) in table.iter() {
+        if !matches!(key.get_ref().as_ref(), "description" | "aliases" | "seed" | "expect" | "small") {
+            hash.update(format!("{}={};", key.get_ref(), canonical(value.get_ref())));
+        }
+    }
+    hash.finalize().into()
+}
+
+fn canonical(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::Table(table) => {
+            let inside = table.iter().map(|(k, v)| format!("{}={};", k.get_ref(), canonical(v.get_ref())));
+            format!("{{{}}}", inside.collect::<String>())
+        }
+        DeValue::Array(values) => {
+            format!("[{}]", values.iter().map(|v| canonical(v.get_ref()) + ",").collect::<String>())
+        }
+        DeValue::String(text) => format!("{text:?}"),
+        other => format!("{other:?}"),
+    }
+}

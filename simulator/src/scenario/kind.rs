@@ -1,0 +1,97 @@
+//! Kinds of faults as scenarios name them.
+//!
+//! Owns the register: a kind of fault is one file in `fault/` and one line in [`KINDS`]. Must not know what they do.
+
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::{DeValue, ValueDeserializer};
+
+use crate::fault::{self, Fault};
+use crate::media::MediaModel;
+use crate::scenario::error::Wrong;
+
+/// All kinds of faults.
+pub const KINDS: &[FaultKind] =
+    &[FaultKind::of::<fault::clusters::Clusters>(), FaultKind::of::<fault::dead_head::DeadHead>()];
+
+/// What a scenario says of one fault.
+pub trait FaultSpec: fmt::Debug + Send + Sync {
+    /// Makes the fault of a disk. Errors: what cannot be so on this disk, and what could.
+    fn build(&self, medium: &dyn MediaModel) -> Result<Box<dyn Fault>, String>;
+
+    /// The same fault of a disk `ratio` times as large (`ratio` is below 1). What is told in shares of the disk stays.
+    fn scaled(&self, ratio: f64) -> Box<dyn FaultSpec>;
+}
+
+/// A fault that can be read from a scenario.
+pub trait NamedFault: FaultSpec + DeserializeOwned + JsonSchema + 'static {
+    /// What scenarios call it.
+    const KIND: &'static str;
+}
+
+type Parse = fn(Spanned<DeValue<'_>>) -> Result<Box<dyn FaultSpec>, Wrong>;
+
+/// A line of the register.
+#[derive(Clone, Copy)]
+pub struct FaultKind {
+    /// What scenarios call it.
+    pub name: &'static str,
+    parse: Parse,
+    schema: fn(&mut SchemaGenerator) -> Schema,
+}
+
+impl FaultKind {
+    const fn of<F: NamedFault>() -> FaultKind {
+        FaultKind {
+            name: F::KIND,
+            parse: |table| Ok(Box::new(F::deserialize(ValueDeserializer::from(table))?)),
+            schema: |generator| generator.subschema_for::<F>(),
+        }
+    }
+
+    /// What a table of this kind may hold, without its `kind`.
+    pub fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        (self.schema)(generator)
+    }
+}
+
+/// Reads one `[[fault]]`.
+pub(super) fn parse(table: Spanned<DeValue<'_>>) -> Result<Box<dyn FaultSpec>, Wrong> {
+    let names = KINDS.iter().map(|kind| kind.name);
+    let (table, name) = tagged(table, "kind", names)?;
+    match KINDS.iter().find(|kind| kind.name == name) {
+        Some(kind) => (kind.parse)(table),
+        None => unreachable!("tagged returns one of the names"),
+    }
+}
+
+/// Cuts the key that names a variant out of a table; returns the rest and the name, one of `names`.
+pub(super) fn tagged<'t>(
+    table: Spanned<DeValue<'t>>,
+    key: &str,
+    names: impl Iterator<Item = &'static str>,
+) -> Result<(Spanned<DeValue<'t>>, String), Wrong> {
+    let names: Vec<&str> = names.collect();
+    let span = table.span();
+    let at = |span, reason| Wrong { span: Some(span), reason };
+    let DeValue::Table(mut fields) = table.into_inner() else {
+        return Err(at(span, format!("expected a table with a {key}")));
+    };
+    let Some(tag) = fields.remove(key) else {
+        return Err(at(span, format!("there is no {key}; it is one of {}", names.join(", "))));
+    };
+    let tag_span = tag.span();
+    match tag.get_ref() {
+        DeValue::String(name) if names.contains(&name.as_ref()) => {
+            let name = name.to_string();
+            Ok((Spanned::new(span, DeValue::Table(fields)), name))
+        }
+        DeValue::String(name) => {
+            Err(at(tag_span, format!("{key} {name:?} is not known; it is one of {}", names.join(", "))))
+        }
+        _ => Err(at(tag_span, format!("{key} must be a string, one of {}", names.join(", ")))),
+    }
+}

@@ -1,0 +1,242 @@
+//! A simulated disk as a source that anybody can read.
+//!
+//! Owns the moving of the clock and the bytes. Must not know damage, nor who reads.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use block::source::{Examined, Row};
+use block::{
+    Abilities, BlockSource, ByteRange, Clock, Errno, Geometry, Good, Nanos, Offset, Patience, RangeSet,
+    ReadReply, Recovery, SourceError, VirtualClock, WallClock,
+};
+
+use crate::content::Content;
+use crate::disk::Filling;
+use crate::system::{Outcome, System};
+
+/// How much faster than real time simulated time passes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Pace {
+    /// As fast as it can be computed.
+    Instant,
+    /// So many times as fast as real time; 1 is real time.
+    Times(f64),
+}
+
+/// A simulated disk.
+pub struct SimSource {
+    name: PathBuf,
+    system: System,
+    content: Content,
+    clock: Arc<VirtualClock>,
+    pace: Pace,
+    real: WallClock,
+    /// Bytes whose last delivery as good was wrong.
+    garbled: RangeSet,
+}
+
+impl SimSource {
+    /// Makes a source of a disk. `clock` is moved by reads; whoever waits for the disk must look at the same one.
+    pub fn new(
+        name: PathBuf,
+        system: System,
+        content: Content,
+        clock: Arc<VirtualClock>,
+        pace: Pace,
+    ) -> SimSource {
+        SimSource { name, system, content, clock, pace, real: WallClock::new(), garbled: RangeSet::new() }
+    }
+
+    /// The system with the drive.
+    pub fn system(&self) -> &System {
+        &self.system
+    }
+
+    /// What the disk would hold if it were healthy.
+    pub fn content(&self) -> &Content {
+        &self.content
+    }
+
+    /// Bytes whose last delivery as good was wrong.
+    pub fn garbled(&self) -> &RangeSet {
+        &self.garbled
+    }
+
+    fn pass(&self, until: Nanos) {
+        let pause = until.since(self.clock.now());
+        if let Pace::Times(factor) = self.pace {
+            self.real.sleep(Nanos::new((pause.nanoseconds() as f64 / factor) as u64));
+        }
+        self.clock.sleep(pause);
+    }
+
+    fn gone(&self, at: Offset) -> SourceError {
+        SourceError::Gone { device: self.name.clone(), at, errno: Errno::ENODEV }
+    }
+
+    fn fill(&mut self, at: Offset, bytes: &mut [u8]) -> Result<(), SourceError> {
+        let refused = |name: &PathBuf, e: crate::content::ContentError| SourceError::Refused {
+            device: name.clone(),
+            at: e.at,
+            errno: Errno::of(&e.error),
+        };
+        self.content.read(at, bytes).map_err(|e| refused(&self.name, e))?;
+        let range = ByteRange::new(at, bytes.len() as u64);
+        if !self.garbled.is_empty() {
+            self.garbled = without(&self.garbled, range);
+        }
+        let logical = u64::from(self.system.disk().shape().logical);
+        for wrong in self.system.garbled().to_vec() {
+            let sectors = ByteRange::between(
+                Offset::new(wrong.sectors.start * logical),
+                Offset::new(wrong.sectors.end * logical),
+            );
+            let part = sectors.overlap(range);
+            if part.is_empty() {
+                continue;
+            }
+            let from = (part.start() - at) as usize;
+            let bytes = &mut bytes[from..from + part.length() as usize];
+            match wrong.filling {
+                Filling::Zeros => bytes.fill(0),
+                Filling::Shifted(by) => {
+                    let other = part.start().saturating_back(by * logical);
+                    self.content.read(other, bytes).map_err(|e| refused(&self.name, e))?;
+                }
+                Filling::Stale => bytes.iter_mut().for_each(|byte| *byte ^= 0x5a),
+            }
+            self.garbled.insert(part);
+        }
+        Ok(())
+    }
+
+    /// Reads without bytes where nobody wants them: an empty buffer.
+    fn read(&mut self, range: ByteRange, patience: Patience) -> Result<ReadReply, SourceError> {
+        let patience = match patience {
+            Patience::Endless => Nanos::NEVER,
+            Patience::UpTo(limit) => limit,
+        };
+        let (outcome, done) = self.system.read(range, self.clock.now(), patience);
+        self.pass(done);
+        match outcome {
+            Outcome::Read(reply) => Ok(reply),
+            Outcome::Gone => Err(self.gone(range.start())),
+            Outcome::OutOfTime => Err(SourceError::TimeIsUp { device: self.name.clone(), at: range.start() }),
+        }
+    }
+
+    fn note_garbled(&mut self, range: ByteRange) {
+        if !self.garbled.is_empty() {
+            self.garbled = without(&self.garbled, range);
+        }
+        let logical = u64::from(self.system.disk().shape().logical);
+        for wrong in self.system.garbled() {
+            let sectors = ByteRange::between(
+                Offset::new(wrong.sectors.start * logical),
+                Offset::new(wrong.sectors.end * logical),
+            );
+            self.garbled.insert(sectors.overlap(range));
+        }
+    }
+}
+
+impl BlockSource for SimSource {
+    fn geometry(&self) -> Geometry {
+        let shape = self.system.disk().shape();
+        Geometry { size: Some(shape.bytes()), logical_sector: shape.logical, physical_sector: shape.physical }
+    }
+
+    fn abilities(&self) -> Abilities {
+        // One arm and one clock: reads ahead would only be other reads.
+        Abilities { rotates: true, in_flight_max: 1, piece_bytes: 64 << 10 }
+    }
+
+    fn read_at(
+        &mut self,
+        at: Offset,
+        buffer: &mut [u8],
+        patience: Patience,
+    ) -> Result<ReadReply, SourceError> {
+        let size = Offset::new(self.system.disk().shape().bytes());
+        let range = ByteRange::new(at, buffer.len() as u64).overlap(ByteRange::between(Offset::ZERO, size));
+        if range.is_empty() {
+            return Ok(ReadReply { good: Good::Prefix(0), damage: None });
+        }
+        let reply = self.read(range, patience)?;
+        let length = range.length() as usize;
+        let good = reply.good_bytes(length);
+        self.fill(at, &mut buffer[..good])?;
+        Ok(match reply {
+            ReadReply { good: Good::All, damage: None } if length < buffer.len() => {
+                ReadReply { good: Good::Prefix(length), damage: None }
+            }
+            reply => reply,
+        })
+    }
+
+    fn examine(&mut self, row: &Row, patience: Patience) -> Option<Result<Examined, SourceError>> {
+        let now = self.clock.now();
+        if !row.backwards
+            && let Some((reads, done)) = self.system.read_row(row.at, row.unit, row.count, now, row.until)
+        {
+            self.pass(done);
+            let range = ByteRange::new(row.at, reads * row.unit);
+            if !self.garbled.is_empty() {
+                self.garbled = without(&self.garbled, range);
+            }
+            return Some(Ok(Examined { reads, reply: ReadReply::all() }));
+        }
+        let range = match row.backwards {
+            false => ByteRange::new(row.at, row.unit),
+            true => ByteRange::between(row.at.saturating_back(row.unit), row.at),
+        };
+        let size = Offset::new(self.system.disk().shape().bytes());
+        if range.end() > size {
+            return None;
+        }
+        let reply = match self.read(range, patience) {
+            Ok(reply) => reply,
+            Err(error) => return Some(Err(error)),
+        };
+        let good = reply.good_bytes(range.length() as usize) as u64;
+        self.note_garbled(ByteRange::new(range.start(), good));
+        Some(Ok(Examined { reads: 1, reply }))
+    }
+
+    fn recover(&mut self, measure: Recovery) -> Result<(), SourceError> {
+        match measure {
+            Recovery::Reopen => match self.system.is_there(self.clock.now()) {
+                true => Ok(()),
+                false => Err(SourceError::Disappeared { device: self.name.clone(), errno: Errno::ENOENT }),
+            },
+            Recovery::Rediscover => match self.system.rediscover(self.clock.now()) {
+                Some(ready) => {
+                    self.pass(ready);
+                    Ok(())
+                }
+                None => Err(SourceError::NotFound {
+                    device: self.name.clone(),
+                    identity: self.name.to_string_lossy().into_owned(),
+                }),
+            },
+        }
+    }
+
+    fn presence(&mut self) -> Result<(), SourceError> {
+        match self.system.is_there(self.clock.now()) {
+            true => Ok(()),
+            false => Err(self.gone(Offset::ZERO)),
+        }
+    }
+}
+
+/// What of `set` lies outside `range`.
+fn without(set: &RangeSet, range: ByteRange) -> RangeSet {
+    let cut = |piece: &ByteRange| {
+        let (before, rest) = piece.split_at(range.start());
+        let (_, behind) = rest.split_at(range.end());
+        [before, behind]
+    };
+    set.ranges().iter().flat_map(cut).collect()
+}

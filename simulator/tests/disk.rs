@@ -1,0 +1,189 @@
+//! Whole simulated disks: the same one each time, whoever reads it how.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use block::source::Row;
+use block::{BlockSource, Clock, Good, Nanos, Offset, Patience, VirtualClock};
+use proptest::prelude::*;
+use simulator::law::Health;
+use simulator::surface::Stretch;
+use simulator::{Access, Answer, Command, Pace, Scenario, SimDisk, SimSource};
+
+/// A small disk with everything that can be laid on a surface.
+const SMALL: &str = r#"
+description = "A small disk with clusters and a dead head."
+seed = 5
+
+[disk]
+medium = "hard-disk"
+profile = "d35_1t"
+size = "64 MiB"
+heads = 4
+sectors-per-track = [256, 128]
+band = "1 MiB"
+
+[[fault]]
+kind = "clusters"
+count = 20
+exact = true
+singles = 5
+retry = [0.30, 1.9]
+rim = 8
+
+[[fault]]
+kind = "dead-head"
+head = 3
+"#;
+
+fn scenario() -> Scenario {
+    Scenario::parse("small", "small.toml", SMALL).unwrap()
+}
+
+fn source(seed: u64, access: Access) -> (SimSource, Arc<VirtualClock>) {
+    let clock = Arc::new(VirtualClock::new(Nanos::ZERO));
+    let source = scenario().source(seed, Some(access), clock.clone(), Pace::Instant).unwrap();
+    (source, clock)
+}
+
+/// The answers of each physical sector in the order in which they came, when sectors are read one by one.
+fn answers(disk: &mut SimDisk, order: &[u64]) -> BTreeMap<u64, Vec<bool>> {
+    let mut now = Nanos::ZERO;
+    let mut answers: BTreeMap<u64, Vec<bool>> = BTreeMap::new();
+    for sector in order {
+        let reply = disk.serve(&Command { at: sector * 8, count: 8 }, now);
+        now = reply.done;
+        answers.entry(*sector).or_default().push(reply.answer == Answer::Done);
+    }
+    answers
+}
+
+/// Damaged physical sectors of a disk and their neighbours.
+fn interesting(disk: &SimDisk) -> Vec<u64> {
+    let ends = disk.drive().surface.stretches().iter().flat_map(|s| [s.sectors.start / 8, s.sectors.end / 8]);
+    let mut sectors: Vec<u64> = ends.filter(|sector| *sector < disk.shape().sectors / 8).collect();
+    sectors.dedup();
+    sectors
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn the_nth_answer_of_a_sector_does_not_depend_on_the_order(seed in 0u64..1 << 62, shuffle in any::<u64>()) {
+        let mut one = scenario().disk(seed).unwrap();
+        let mut other = scenario().disk(seed).unwrap();
+        let sectors = interesting(&one);
+        let order: Vec<u64> = sectors.iter().chain(&sectors).chain(&sectors).take(300).copied().collect();
+        let mut mixed = order.clone();
+        let mut dice = simulator::dice::Sequence::new(shuffle >> 1, "order");
+        for index in (1..mixed.len()).rev() {
+            mixed.swap(index, dice.below(index as u64 + 1) as usize);
+        }
+        prop_assert_eq!(answers(&mut one, &order), answers(&mut other, &mixed));
+    }
+
+    #[test]
+    fn rows_are_the_same_as_their_reads(seed in 0u64..1000, starts in prop::collection::vec((0u64..1 << 26, 1u64..200), 1..12),
+                                        access in 0usize..2) {
+        // One asks for rows where it can, the other for each read; both must live through the same history.
+        let access = [Access::Raw, Access::Direct][access];
+        let ((mut rows, rows_clock), (mut reads, reads_clock)) = (source(seed, access), source(seed, access));
+        let unit = 64 << 10;
+        for (start, count) in starts {
+            let mut at = start / 4096 * 4096;
+            let mut left = count.min(((64 << 20) - at) / unit);
+            while left > 0 {
+                let until = rows_clock.now() + Nanos::from_millis(50);
+                let row = Row { at: Offset::new(at), unit, count: left, backwards: false, until };
+                let examined = rows.examine(&row, Patience::Endless).unwrap().unwrap();
+                for _ in 0..examined.reads {
+                    let mut buffer = vec![0; unit as usize];
+                    let reply = reads.read_at(Offset::new(at), &mut buffer, Patience::Endless).unwrap();
+                    prop_assert_eq!(&reply, &examined.reply);
+                    at += unit;
+                }
+                prop_assert_eq!(rows_clock.now(), reads_clock.now());
+                left -= examined.reads;
+            }
+            prop_assert_eq!(&rows.system().disk().drive().attempts, &reads.system().disk().drive().attempts);
+            prop_assert_eq!(&rows.system().disk().drive().health, &reads.system().disk().drive().health);
+        }
+    }
+}
+
+#[test]
+fn what_is_read_well_is_the_truth() {
+    for access in [Access::Raw, Access::Direct, Access::Buffered] {
+        let (mut source, _) = source(9, access);
+        let mut failed = 0;
+        for index in 0..1024 {
+            let at = Offset::new(index * 65536);
+            let mut buffer = vec![0xee; 65536];
+            let reply = source.read_at(at, &mut buffer, Patience::Endless).unwrap();
+            let good = reply.good_bytes(65536);
+            let mut truth = vec![0; good];
+            source.content().read(at, &mut truth).unwrap();
+            assert!(buffer[..good] == truth[..], "{access:?} at {at}");
+            failed += u64::from(reply.damage.is_some());
+            assert_eq!(reply.damage.is_some(), reply.good != Good::All);
+        }
+        assert!(failed > 100, "{access:?}: a quarter lies under a dead head, but only {failed} reads failed");
+    }
+}
+
+#[test]
+fn the_way_through_the_system_decides_what_is_lost_around_an_error() {
+    let only_error = |access| {
+        let (mut source, clock) = source(5, access);
+        let bad = {
+            // Of a dead head nothing comes, however often it is tried.
+            let surface = &source.system().disk().drive().surface;
+            let dead = |s: &&Stretch| surface.law(s.law).health == Health::Bad && s.sectors.start > 128;
+            surface.stretches().iter().find(dead).unwrap().sectors.start
+        };
+        let start = (bad - 64) / 8 * 8;
+        let mut buffer = vec![0; 128 * 512];
+        let reply = source.read_at(Offset::new(start * 512), &mut buffer, Patience::Endless).unwrap();
+        (reply, (bad - start) * 512, clock.now())
+    };
+    let (raw, bad, _) = only_error(Access::Raw);
+    assert!(raw.good_bytes(65536) as u64 <= bad);
+    assert!(raw.damage.unwrap().at.is_some(), "the drive says where");
+    let (direct, _, direct_time) = only_error(Access::Direct);
+    assert_eq!(direct.good, Good::Prefix(0), "a piece that fails brings nothing");
+    let (_, _, buffered_time) = only_error(Access::Buffered);
+    assert!(buffered_time > direct_time, "what was read ahead is read again");
+}
+
+#[test]
+fn a_mistake_in_a_scenario_is_shown_with_its_place() {
+    let wrong = |from: &str, to: &str| {
+        let text = SMALL.replacen(from, to, 1);
+        Scenario::parse("small", "small.toml", &text).expect_err(to).to_string()
+    };
+    let cases = [
+        (
+            "size = \"64 MiB\"",
+            "size = \"64001 kB\"",
+            "small.toml:5:1: size 64001000 is not a whole number of sectors",
+        ),
+        ("heads = 4", "heads = 0", "0 heads; a disk has 1 to 64"),
+        ("heads = 4", "haeds = 4", "unknown field `haeds`, expected one of"),
+        (
+            "kind = \"dead-head\"\nhead = 3",
+            "kind = \"dead-head\"\nhead = 4",
+            "there is no head 4: this disk has heads 0 to 3",
+        ),
+        ("kind = \"clusters\"", "kind = \"cluster\"", "kind \"cluster\" is not known; it is one of clusters"),
+        ("kind = \"clusters\"\n", "", "there is no kind; it is one of"),
+        ("seed = 5", "seed = -1", "seeds are 0 to 2^63 - 1"),
+        ("seed = 5", "seed = 9223372036854775808", "small.toml:3:8"),
+        ("band = \"1 MiB\"", "band = \"1 Mib\"", "a size such as \"500 GB\""),
+        ("medium = \"hard-disk\"\n", "", "there is no medium; it is one of hard-disk"),
+    ];
+    for (from, to, expected) in cases {
+        let found = wrong(from, to);
+        assert!(found.contains(expected), "{to}: {found}");
+    }
+}
