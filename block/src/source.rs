@@ -11,11 +11,12 @@ use thiserror::Error;
 
 use crate::{Buffer, ByteRange, Errno, Nanos, Offset};
 
+mod cache;
 pub mod file;
 pub mod memory;
 mod workers;
 
-pub use file::{Access, FileOptions, FileSource};
+pub use file::{Access, Advice, FileOptions, FileSource};
 pub use memory::MemorySource;
 
 /// Something that can be read in any order, and may be damaged.

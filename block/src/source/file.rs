@@ -11,6 +11,7 @@ use nix::libc;
 use nix::unistd::Whence;
 
 use crate::device::{self, DeviceInfo};
+use crate::source::cache::Adviser;
 use crate::source::workers::{ReadAt, Workers};
 use crate::{
     Abilities, BlockSource, Buffer, ByteRange, Damage, Errno, Extent, ExtentKind, Geometry, Good, Offset,
@@ -27,11 +28,23 @@ pub enum Access {
     Direct,
 }
 
+/// What the page cache is told about a source that is read through it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Advice {
+    /// Nothing.
+    #[default]
+    None,
+    /// To read nothing ahead near damage, and to forget what has been read.
+    Careful,
+}
+
 /// How a source is opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FileOptions {
     /// Through the page cache or past it.
     pub access: Access,
+    /// What the page cache is told.
+    pub advice: Advice,
     /// Unit to which direct reads are widened, in bytes; the device's own logical sector if `None`.
     pub sector: Option<u32>,
     /// Error numbers to be taken for damage even though they say that the device is lost or the request refused.
@@ -49,7 +62,7 @@ pub struct FileSource {
 impl FileSource {
     /// Opens `path`.
     pub fn open(path: &Path, options: FileOptions) -> Result<FileSource, SourceError> {
-        let (open, info) = OpenFile::open(path, &options)?;
+        let (open, info) = OpenFile::open(path, &options, None)?;
         let open = Arc::new(open);
         // Through the page cache one reader keeps the kernel's own read-ahead in step; past it, each thread is a
         // request in flight.
@@ -64,7 +77,7 @@ impl FileSource {
     }
 
     fn reopen(&mut self, path: &Path) -> Result<(), SourceError> {
-        let (open, info) = OpenFile::open(path, &self.options)?;
+        let (open, info) = OpenFile::open(path, &self.options, self.open.adviser.as_ref())?;
         // A name may belong to another disk by now, whose bytes must not get into this one's image.
         if let Some(identity) = self.info.identity().filter(|known| info.identity().as_ref() != Some(known)) {
             return Err(SourceError::NotFound { device: path.to_owned(), identity: identity.to_string() });
@@ -155,12 +168,19 @@ struct OpenFile {
     access: Access,
     sector: u64,
     damage_errnos: Vec<Errno>,
+    /// Tells the page cache what to do; `None`: nobody does.
+    adviser: Option<Adviser>,
     /// Aligned memory for reads that are not, kept for the next one.
     spare: Mutex<Option<Buffer>>,
 }
 
 impl OpenFile {
-    fn open(path: &Path, options: &FileOptions) -> Result<(OpenFile, DeviceInfo), SourceError> {
+    /// Opens `path`; `before` advised about it when it was opened before.
+    fn open(
+        path: &Path,
+        options: &FileOptions,
+        before: Option<&Adviser>,
+    ) -> Result<(OpenFile, DeviceInfo), SourceError> {
         let failed = |e: std::io::Error| SourceError::Open { device: path.to_owned(), errno: Errno::of(&e) };
         let kind = std::fs::metadata(path).map_err(failed)?.file_type();
         if kind.is_fifo() || kind.is_socket() {
@@ -173,12 +193,15 @@ impl OpenFile {
             .map_err(|_| SourceError::NotSeekable { device: path.to_owned() })?;
         let info = DeviceInfo::of(path, &file, end as u64).map_err(failed)?;
         let sector = u64::from(options.sector.unwrap_or(info.logical_sector));
+        let is_advised = options.access == Access::Buffered && options.advice == Advice::Careful;
+        let adviser = is_advised.then(|| before.map_or_else(|| Adviser::new(&file), Adviser::renewed));
         let open = OpenFile {
             file,
             path: path.to_owned(),
             access: options.access,
             sector,
             damage_errnos: options.damage_errnos.clone(),
+            adviser,
             spare: Mutex::new(None),
         };
         Ok((open, info))
@@ -186,7 +209,7 @@ impl OpenFile {
 
     fn read(&self, at: Offset, into: &mut [u8]) -> Result<ReadReply, SourceError> {
         let (copied, errno) = match self.access {
-            Access::Buffered => self.read_plain(at, into),
+            Access::Buffered => self.read_advised(at, into),
             Access::Direct => self.read_direct(at, into),
         };
         let Some(errno) = errno else {
@@ -203,6 +226,15 @@ impl OpenFile {
             }
         }
         Ok(ReadReply { good: Good::Prefix(copied), damage: Some(Damage::new(errno)) })
+    }
+
+    /// Reads as [`OpenFile::read_plain`], and lets the page cache know.
+    fn read_advised(&self, at: Offset, into: &mut [u8]) -> (usize, Option<Errno>) {
+        let Some(adviser) = &self.adviser else { return self.read_plain(at, into) };
+        adviser.before(&self.file, into.len() as u64);
+        let (copied, errno) = self.read_plain(at, into);
+        adviser.after(&self.file, ByteRange::new(at, copied as u64), errno.is_some());
+        (copied, errno)
     }
 
     /// Reads until the buffer is full, the file ends or an error stops it; returns bytes read and the error.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::single_range_in_vec_init, reason = "one bad range is a list of one range")]
 
+mod cache;
 mod queue;
 mod sink;
 mod source;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use block::device::DeviceInfo;
 use block::sink::{DiscardSink, FileSink, FileSinkOptions};
-use block::source::{Access, FileOptions, FileSource};
+use block::source::{Access, Advice, FileOptions, FileSource};
 use block::{BlockSink, Clock, Errno, Offset, SourceError};
 use map::{Mapfile, Status};
 
@@ -22,7 +22,10 @@ pub(super) fn open_source(wanted: &Wanted) -> Result<FileSource, Failure> {
     let open = |access| {
         let damage_errnos = wanted.job.continue_on.clone();
         let sector = (wanted.job.sector > 0).then_some(wanted.job.sector);
-        FileSource::open(&wanted.source, FileOptions { access, sector, damage_errnos })
+        FileSource::open(
+            &wanted.source,
+            FileOptions { access, advice: Advice::Careful, sector, damage_errnos },
+        )
     };
     if wanted.source.is_dir() {
         let advice = "this is a folder; name a device, or an image of one";

@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use block::source::{Access, FileOptions, FileSource};
+use block::source::{Access, Advice, FileOptions, FileSource};
 use block::{BlockSource, ByteRange, Offset, RangeSet, SourceError};
 use engine::Book;
 use map::masked::finished_of;
@@ -149,6 +149,7 @@ pub fn domain(job: &Job, reader: &mut Reader) -> Result<RangeSet, Complaint> {
 pub fn open_infile(job: &Job, infile: &Path) -> Result<FileSource, Complaint> {
     let options = FileOptions {
         access: if job.direct_in { Access::Direct } else { Access::Buffered },
+        advice: Advice::None,
         sector: Some(job.sector),
         damage_errnos: job.continue_on.clone(),
     };
