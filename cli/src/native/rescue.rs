@@ -136,7 +136,8 @@ fn rescue(mut wanted: Wanted) -> Result<ExitCode, Failure> {
         is_partial: job.no_trim || job.no_scrape || job.passes != [true; 5],
         is_buffered: info.is_block_device && !wanted.is_direct(&info),
         disk: Some(&info.disk_name).filter(|name| !name.is_empty()),
-        has_map: wanted.map.is_some(),
+        copy: (&wanted.source, &wanted.destination_name()),
+        map: wanted.map.as_deref(),
         prefixes: job.prefixes,
     };
     wanted.conclude(&summary, &person, code);

@@ -24,6 +24,25 @@ fn a_full_destination_stops_the_run_and_nothing_that_was_promised_is_lost() {
     let ended = run().expect(4);
     ended.says("No space left on device");
     ended.says("Make room");
+    // What it says works as it is said: the rest goes elsewhere, and both are joined.
+    let commands: Vec<&str> = ended.stderr.lines().filter(|line| line.starts_with("  diskwright ")).collect();
+    assert_eq!(commands.len(), 3, "{}", ended.stderr);
+    let joined = bench.path("joined");
+    let saved = std::fs::read(bench.path("map")).expect("a map");
+    for (index, command) in commands.iter().enumerate() {
+        if index == 2 {
+            std::fs::copy(&image, &joined).expect("a copy");
+        }
+        let command = command.replace(&*image.to_string_lossy(), &joined.to_string_lossy());
+        let program = Path::new(env!("CARGO_BIN_EXE_diskwright")).parent().expect("a folder");
+        let mut shell = Command::new("sh");
+        shell.env("PATH", format!("{}:/usr/bin:/bin", program.display()));
+        shell.current_dir(bench.folder.path()).stdin(Stdio::null()).arg("-c").arg(command);
+        Ended::of(shell.output().expect("sh runs")).expect(0);
+    }
+    assert_eq!(promises(&bench.path("map"), &joined, content), 8 << 20);
+    // The other way: as if nothing had been done.
+    std::fs::write(bench.path("map"), saved).expect("a map");
     let promised = promises(&bench.path("map"), &image, content);
     assert!(promised > 1 << 20, "only {promised} bytes were kept");
     // Room is made: the same command goes on.

@@ -2,7 +2,8 @@
 //!
 //! Owns these sentences. Must not know how the numbers came about.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
 use engine::{Book, Ending, Trouble};
 use map::Status;
@@ -28,8 +29,10 @@ pub struct Summary<'a> {
     pub is_buffered: bool,
     /// The kernel's name of the disk, if it is one.
     pub disk: Option<&'a String>,
-    /// Whether a map says where to go on.
-    pub has_map: bool,
+    /// What was read and what was written.
+    pub copy: (&'a Path, &'a Path),
+    /// The map that says where to go on, if there is one.
+    pub map: Option<&'a Path>,
     /// Unit of numbers.
     pub prefixes: Prefixes,
 }
@@ -91,6 +94,7 @@ impl Summary<'_> {
             ));
         }
         lines.extend(self.next());
+        lines.extend(self.ways_around());
         lines
     }
 
@@ -105,11 +109,11 @@ impl Summary<'_> {
                 "Nothing that the map calls rescued is lost. Make room or mend the destination, then go on with: {again}"
             ),
             Ending::Failed(_) => return None,
-            Ending::Interrupted if self.has_map => format!("Stopped. Go on with: {again}"),
-            Ending::Limits(_) if self.has_map => format!("A limit stopped it. Go on with: {again}"),
+            Ending::Interrupted if self.map.is_some() => format!("Stopped. Go on with: {again}"),
+            Ending::Limits(_) if self.map.is_some() => format!("A limit stopped it. Go on with: {again}"),
             Ending::Interrupted | Ending::Limits(_) => "Without a map this cannot be resumed.".into(),
             Ending::Finished if book.is_complete() => "Nothing is missing.".into(),
-            Ending::Finished if !self.has_map => return None,
+            Ending::Finished if self.map.is_none() => return None,
             Ending::Finished if self.is_partial => {
                 "Some phases were left out. To read what they leave, run the same command without --no-trim, --no-scrape \
                  and --cpass."
@@ -128,14 +132,24 @@ impl Summary<'_> {
         })
     }
 
+    /// How to go on without the destination that failed.
+    fn ways_around(&self) -> Vec<String> {
+        let (Ending::Failed(Trouble::Sink(_)), Some(map)) = (self.ending, self.map) else { return Vec::new() };
+        let (source, image, map) = (quoted(self.copy.0), quoted(self.copy.1), quoted(map));
+        vec![
+            "Or rescue what is left into a second image on another disk, with the options that you gave:".into(),
+            format!("  diskwright map invert {map} -o rest.domain"),
+            format!("  diskwright rescue --domain-mapfile=rest.domain {source} rest.img"),
+            "and join the two where there is room for both:".into(),
+            format!(
+                "  diskwright rescue --force --domain-mapfile=rest.img.map rest.img {image} join.map && \
+                 diskwright map or {map} rest.img.map -o {map}"
+            ),
+        ]
+    }
+
     /// The command as it was given, with more options, as one can paste it.
     fn command_line(&self, more: &[&str]) -> String {
-        let quoted = |word: &OsString| {
-            let word = word.to_string_lossy();
-            let is_plain = !word.is_empty()
-                && word.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c));
-            if is_plain { word.into_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
-        };
         let mut words: Vec<String> = self.command.iter().map(quoted).collect();
         // What was emptied once must not be emptied again.
         words.retain(|word| word != "--truncate" && word != "-t");
@@ -147,4 +161,12 @@ impl Summary<'_> {
         words.splice(end..end, new);
         words.join(" ")
     }
+}
+
+/// A word as one can paste it into a shell.
+fn quoted(word: impl AsRef<OsStr>) -> String {
+    let word = word.as_ref().to_string_lossy();
+    let is_plain =
+        !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c));
+    if is_plain { word.into_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
