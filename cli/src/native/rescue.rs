@@ -36,6 +36,7 @@ pub mod plain;
 mod report;
 pub mod sameness;
 pub mod signals;
+pub mod slowdown;
 pub mod summary;
 pub mod tracker;
 mod wanted;

@@ -97,6 +97,7 @@ impl Observer for Json {
                 let mut line = state("progress", report);
                 let ms = |time: Nanos| time.nanoseconds() / 1_000_000;
                 line["last_read_ms"] = ms(self.tracker.last_read).into();
+                line["slow_since_error"] = self.tracker.slowdown.is_lasting().into();
                 line["longest_read_ms"] = ms(self.tracker.longest_read).into();
                 line
             }

@@ -237,7 +237,7 @@ fn sentences(tracker: &Tracker, report: &Report<'_>) -> Vec<Line<'static>> {
         Trouble::Stopping => "Stopping: the map is being saved. Ctrl-C again leaves at once.".into(),
     };
     let mut lines = vec![Line::from(state).bold()];
-    if tracker.sluggish_secs >= tracker::SLUGGISH_SECS {
+    if tracker.slowdown.is_lasting() {
         lines.push(Line::from("The drive has stayed slow since the last error: --reopen-on-error may help."));
     }
     lines.push(Line::from("Ctrl-C stops and saves; the same command goes on from there.").dim());

@@ -27,6 +27,8 @@ pub struct Plain {
     trouble_told: Trouble,
     /// Set from outside (SIGUSR1): a line is wanted now.
     wanted: Arc<AtomicBool>,
+    /// Whether it was told that the drive stays slow.
+    slowdown_told: bool,
     /// Whether lines come by themselves, or only when wanted.
     habit: Habit,
 }
@@ -44,7 +46,7 @@ impl Plain {
     /// Makes an observer that writes lines.
     pub fn new(prefixes: Prefixes, wanted: Arc<AtomicBool>, habit: Habit) -> Plain {
         let (tracker, trouble_told) = (Tracker::default(), Trouble::None);
-        Plain { tracker, prefixes, written_at: None, trouble_told, wanted, habit }
+        Plain { tracker, prefixes, written_at: None, trouble_told, wanted, slowdown_told: false, habit }
     }
 
     fn write_line(&mut self, report: &Report<'_>) {
@@ -63,6 +65,11 @@ impl Observer for Plain {
         }
         if self.habit == Habit::Asked {
             return;
+        }
+        if !self.slowdown_told && self.tracker.slowdown.is_lasting() {
+            self.slowdown_told = true;
+            let advice = "stop with Ctrl-C and go on with --reopen-on-error, which may wake it up";
+            let _ = writeln!(std::io::stderr(), "The drive has stayed slow since its last error: {advice}.");
         }
         let is_trouble_new =
             std::mem::discriminant(&self.tracker.trouble) != std::mem::discriminant(&self.trouble_told);

@@ -65,7 +65,7 @@ impl Summary<'_> {
                     .into(),
             );
         }
-        if self.tracker.sluggish_secs >= tracker::SLUGGISH_SECS {
+        if self.tracker.slowdown.has_lasted() {
             lines
                 .push("The drive stayed slow after its last error: --reopen-on-error may wake it up.".into());
         }
@@ -134,10 +134,13 @@ impl Summary<'_> {
 
     /// How to go on without the destination that failed.
     fn ways_around(&self) -> Vec<String> {
-        let (Ending::Failed(Trouble::Sink(_)), Some(map)) = (self.ending, self.map) else { return Vec::new() };
+        let (Ending::Failed(Trouble::Sink(_)), Some(map)) = (self.ending, self.map) else {
+            return Vec::new();
+        };
         let (source, image, map) = (quoted(self.copy.0), quoted(self.copy.1), quoted(map));
         vec![
-            "Or rescue what is left into a second image on another disk, with the options that you gave:".into(),
+            "Or rescue what is left into a second image on another disk, with the options that you gave:"
+                .into(),
             format!("  diskwright map invert {map} -o rest.domain"),
             format!("  diskwright rescue --domain-mapfile=rest.domain {source} rest.img"),
             "and join the two where there is room for both:".into(),

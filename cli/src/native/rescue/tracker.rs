@@ -7,9 +7,8 @@ use engine::{Event, Limit, Report, Stage};
 use map::{Phase, Status};
 
 use super::sameness::Sameness;
+use super::slowdown::Slowdown;
 
-/// Seconds of lasting slowness worth a hint.
-pub const SLUGGISH_SECS: u64 = 30;
 /// A read this long means that drive or kernel retry for long.
 pub const LONG_READ: Nanos = Nanos::from_secs(20);
 
@@ -34,14 +33,10 @@ pub struct Tracker {
     pub fails_by_page: PageHabit,
     /// Limits that were passed.
     pub limits: Vec<Limit>,
-    /// Highest rate seen over a second before the first failed read, in bytes per second.
-    pub healthy_rate: u64,
-    /// Seconds in a row during which the rate stayed far below that although nothing failed.
-    pub sluggish_secs: u64,
+    /// Whether the drive has stayed slow since its last error.
+    pub slowdown: Slowdown,
     /// Data that looks too much alike, since the first error.
     pub sameness: Sameness,
-    last_second: u64,
-    errors_at_second: u64,
 }
 
 /// Whether damage looks as if the system's pages widened it.
@@ -100,7 +95,8 @@ impl Tracker {
                         _ => PageHabit::Sectors,
                     };
                 }
-                self.watch_rate(report);
+                let rates = report.rates;
+                self.slowdown.note(rates.now(), report.position.phase, rates.current(), self.failed_reads);
             }
             Event::Waiting { range, since } => {
                 self.trouble = Trouble::Waiting { at: range.start().bytes(), since: *since };
@@ -112,23 +108,6 @@ impl Tracker {
             Event::LimitPassed(limit) => self.limits.push(*limit),
             _ => {}
         }
-    }
-
-    /// Many drives stay slow after an error until they are closed and opened again.
-    fn watch_rate(&mut self, report: &Report<'_>) {
-        let second = report.rates.now();
-        if second == self.last_second {
-            return;
-        }
-        self.last_second = second;
-        let rate = report.rates.current();
-        let has_new_errors = self.failed_reads != self.errors_at_second;
-        self.errors_at_second = self.failed_reads;
-        if self.failed_reads == 0 {
-            self.healthy_rate = self.healthy_rate.max(rate);
-        }
-        let is_sluggish = self.failed_reads > 0 && !has_new_errors && rate < self.healthy_rate / 8;
-        self.sluggish_secs = if is_sluggish { self.sluggish_secs + 1 } else { 0 };
     }
 }
 
