@@ -143,6 +143,8 @@ pub struct FileStore {
     backup_new: PathBuf,
     written: Option<File>,
     in_place: bool,
+    /// Whether the map may be half written, so that the backup is all there is.
+    is_torn: bool,
 }
 
 impl FileStore {
@@ -164,7 +166,7 @@ impl FileStore {
         let mut backup_new = backup.clone().into_os_string();
         backup_new.push(NEW_SUFFIX);
         let backup_new = PathBuf::from(backup_new);
-        FileStore { new, backup_new, target, backup, written: None, in_place: false }
+        FileStore { new, backup_new, target, backup, written: None, in_place: false, is_torn: false }
     }
 
     fn folder(&self) -> &Path {
@@ -180,7 +182,13 @@ impl FileStore {
         let mut text = Vec::new();
         content(&mut text)?;
         let mut file = OpenOptions::new().write(true).open(&self.target).map_err(|_| refused)?;
-        let _ = fs::copy(&self.target, &self.backup);
+        if !self.is_torn {
+            // Until the new map is whole the copy is the only one.
+            let _ = fs::copy(&self.target, &self.backup)
+                .and_then(|_| File::open(&self.backup))
+                .and_then(|backup| backup.sync_all());
+        }
+        self.is_torn = true;
         file.write_all(&text)?;
         file.set_len(text.len() as u64)?;
         self.written = Some(file);
@@ -243,6 +251,7 @@ impl MapStore for FileStore {
 
     fn sync_new(&mut self) -> io::Result<()> {
         let result = self.written.take().map_or(Ok(()), |file| file.sync_all());
+        self.is_torn &= result.is_err();
         if result.is_err() && !self.in_place {
             let _ = fs::remove_file(&self.new);
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use rig::{BadRange, Content, FaultyFile, FaultyFileOptions, Mount};
+use rig::{BadRange, Content, FaultyFile, FaultyFileOptions, LoopDevice, LoopOptions, Mount};
 
 use super::*;
 
@@ -69,6 +69,32 @@ fn a_map_that_cannot_be_saved_is_saved_elsewhere_and_says_where() {
     ended.says("was saved in ./map.emergency");
     let promised = promises(&bench.path("map.emergency"), &bench.image(), content);
     assert_eq!(promised, 2 << 20);
+}
+
+#[test]
+fn a_map_in_a_folder_that_takes_no_new_names_is_written_over_after_a_copy_of_it() {
+    let bench = Bench::new();
+    let content = Content::new(13);
+    content.write_image(&bench.path("source"), 1 << 20);
+    std::fs::File::create(bench.path("disk")).and_then(|disk| disk.set_len(8 << 20)).expect("a disk");
+    let options = LoopOptions { writable: true, ..LoopOptions::default() };
+    let device = LoopDevice::with(&bench.path("disk"), options);
+    let mount = Mount::ext4(device.path());
+    let old = "0 ? 1\n0 0x100000 ?\n";
+    std::fs::write(mount.file("map"), old).expect("a map");
+    std::fs::write(mount.file("map.bak"), "").expect("a backup");
+    let freeze = |flag| {
+        let done = Command::new("chattr").arg(flag).arg(mount.path()).status().expect("chattr runs");
+        assert!(done.success());
+    };
+    freeze("+i");
+    let mut command = bench.command();
+    command.args(["rescue", "source", "image"]).arg(mount.file("map"));
+    let output = command.output().expect("diskwright runs");
+    freeze("-i");
+    Ended::of(output).expect(0);
+    assert_eq!(promises(&mount.file("map"), &bench.image(), content), 1 << 20);
+    assert_eq!(std::fs::read_to_string(mount.file("map.bak")).expect("a backup"), old);
 }
 
 #[test]
