@@ -90,7 +90,8 @@ impl DeviceInfo {
         Some(info)
     }
 
-    fn unknown(path: &Path) -> DeviceInfo {
+    /// What is known of something of which only the name is.
+    pub fn unknown(path: &Path) -> DeviceInfo {
         DeviceInfo {
             path: path.to_owned(),
             size: None,

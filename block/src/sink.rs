@@ -21,6 +21,11 @@ pub use memory::MemorySink;
 
 /// Something that keeps bytes at positions.
 pub trait BlockSink: Send {
+    /// Whether it keeps bytes, so that there must be some. One that only counts takes [`BlockSink::write_zeros`] as well.
+    fn wants_bytes(&self) -> bool {
+        true
+    }
+
     /// Writes all of `bytes` at `at`.
     fn write_at(&mut self, at: Offset, bytes: &[u8]) -> Result<(), SinkError>;
 
@@ -101,6 +106,9 @@ pub struct SinkError {
 }
 
 impl<S: BlockSink + ?Sized> BlockSink for Box<S> {
+    fn wants_bytes(&self) -> bool {
+        (**self).wants_bytes()
+    }
     fn write_at(&mut self, at: Offset, bytes: &[u8]) -> Result<(), SinkError> {
         (**self).write_at(at, bytes)
     }

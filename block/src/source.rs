@@ -336,34 +336,42 @@ impl SourceError {
     }
 }
 
-impl<S: BlockSource + ?Sized> BlockSource for Box<S> {
-    fn geometry(&self) -> Geometry {
-        (**self).geometry()
-    }
-    fn abilities(&self) -> Abilities {
-        (**self).abilities()
-    }
-    fn read_at(
-        &mut self,
-        at: Offset,
-        buffer: &mut [u8],
-        patience: Patience,
-    ) -> Result<ReadReply, SourceError> {
-        (**self).read_at(at, buffer, patience)
-    }
-    fn examine(&mut self, row: &Row, patience: Patience) -> Option<Result<Examined, SourceError>> {
-        (**self).examine(row, patience)
-    }
-    fn recover(&mut self, measure: Recovery) -> Result<(), SourceError> {
-        (**self).recover(measure)
-    }
-    fn presence(&mut self) -> Result<(), SourceError> {
-        (**self).presence()
-    }
-    fn extents(&mut self, range: ByteRange) -> Vec<Extent> {
-        (**self).extents(range)
-    }
-    fn queue(&mut self) -> Option<&mut dyn ReadQueue> {
-        (**self).queue()
-    }
+/// Whoever holds a source can be read as one.
+macro_rules! pass_on {
+    ($holder:ty) => {
+        impl<S: BlockSource + ?Sized> BlockSource for $holder {
+            fn geometry(&self) -> Geometry {
+                (**self).geometry()
+            }
+            fn abilities(&self) -> Abilities {
+                (**self).abilities()
+            }
+            fn read_at(
+                &mut self,
+                at: Offset,
+                buffer: &mut [u8],
+                patience: Patience,
+            ) -> Result<ReadReply, SourceError> {
+                (**self).read_at(at, buffer, patience)
+            }
+            fn examine(&mut self, row: &Row, patience: Patience) -> Option<Result<Examined, SourceError>> {
+                (**self).examine(row, patience)
+            }
+            fn recover(&mut self, measure: Recovery) -> Result<(), SourceError> {
+                (**self).recover(measure)
+            }
+            fn presence(&mut self) -> Result<(), SourceError> {
+                (**self).presence()
+            }
+            fn extents(&mut self, range: ByteRange) -> Vec<Extent> {
+                (**self).extents(range)
+            }
+            fn queue(&mut self) -> Option<&mut dyn ReadQueue> {
+                (**self).queue()
+            }
+        }
+    };
 }
+
+pass_on!(Box<S>);
+pass_on!(&mut S);

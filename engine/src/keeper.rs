@@ -9,7 +9,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use block::{BlockSink, SinkError};
+use block::{BlockSink, Clock, SinkError};
 use map::mapfile::{self, Heading};
 use map::{Position, RescueMap};
 use thiserror::Error;
@@ -67,16 +67,29 @@ pub struct Keeper {
     saved_at: u64,
     synced_at: u64,
     last_was_synced: bool,
+    /// Tells when it is time, if not the rescue's clock.
+    own_clock: Option<Box<dyn Clock + Send>>,
 }
 
 impl Keeper {
     /// Makes a keeper that counts from `now` seconds.
     pub fn new(store: Box<dyn MapStore>, options: KeeperOptions, now: u64) -> Keeper {
-        Keeper { store, options, saved_at: now, synced_at: now, last_was_synced: false }
+        Keeper { store, options, saved_at: now, synced_at: now, last_was_synced: false, own_clock: None }
+    }
+
+    /// The same, but `clock` says when it is time to save: in a simulation, real work would be lost, not simulated.
+    pub fn timed_by(self, clock: Box<dyn Clock + Send>) -> Keeper {
+        let now = clock.now().whole_secs();
+        Keeper { saved_at: now, synced_at: now, own_clock: Some(clock), ..self }
+    }
+
+    fn seconds(&self, clock: &dyn Clock) -> u64 {
+        self.own_clock.as_deref().map_or(clock.now(), |own| own.now()).whole_secs()
     }
 
     /// Whether it is time to save a map of so many blocks.
-    pub fn is_due(&self, now: u64, blocks: usize) -> bool {
+    pub fn is_due(&self, clock: &dyn Clock, blocks: usize) -> bool {
+        let now = self.seconds(clock);
         let interval = self.options.save_secs.unwrap_or_else(|| 30 + (blocks as u64 / 38).min(270));
         now < self.saved_at || now - self.saved_at >= interval
     }
@@ -88,18 +101,18 @@ impl Keeper {
         heading: &Heading,
         position: &Position,
         map: &RescueMap,
-        clock: &dyn block::Clock,
+        clock: &dyn Clock,
         occasion: Occasion,
     ) -> Result<(), KeeperError> {
         sink.flush().map_err(KeeperError::Image)?;
         map.check();
-        let now = clock.now().whole_secs();
+        let now = self.seconds(clock);
         // A map that stood for a while is worth keeping; the first ones of a short run are not.
         let backup = self.last_was_synced;
         write_map(&mut *self.store, heading, position, map, backup).map_err(KeeperError::Map)?;
         let is_long = now < self.synced_at || now - self.synced_at >= self.options.sync_secs;
         self.last_was_synced = is_long || occasion == Occasion::Last;
-        self.saved_at = clock.now().whole_secs();
+        self.saved_at = self.seconds(clock);
         if self.last_was_synced {
             self.synced_at = self.saved_at;
         }

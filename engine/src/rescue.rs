@@ -300,8 +300,8 @@ impl<'a> Rescue<'a> {
     }
 
     fn after_read(&mut self, done: &Done) -> Result<(), Stop> {
-        let now = self.clock.now().whole_secs();
-        if self.keeper.as_ref().is_some_and(|keeper| keeper.is_due(now, self.book.map().len())) {
+        let clock = self.clock;
+        if self.keeper.as_ref().is_some_and(|keeper| keeper.is_due(clock, self.book.map().len())) {
             self.save(Occasion::Interval)?;
         }
         if let Some(rate) = self.options.read_rate_max {

@@ -25,8 +25,8 @@ impl Saver<'_> {
         position: &Position,
         map: &RescueMap,
     ) -> Result<(), Trouble> {
-        let now = self.clock.now().whole_secs();
-        if self.keeper.as_ref().is_some_and(|keeper| keeper.is_due(now, map.len())) {
+        let clock = self.clock;
+        if self.keeper.as_ref().is_some_and(|keeper| keeper.is_due(clock, map.len())) {
             self.save(sink, position, map, Occasion::Interval)?;
         }
         Ok(())

@@ -65,6 +65,17 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    /// Whether anybody looks at what is written.
+    pub(crate) fn wants_bytes(&self) -> bool {
+        self.sink.wants_bytes() || self.options.compare
+    }
+
+    /// Counts bytes that nobody wants as written.
+    pub(crate) fn count(&mut self, range: ByteRange) -> Result<(), SinkError> {
+        debug_assert!(!self.wants_bytes());
+        self.sink.write_zeros(ByteRange::new(self.place_of(range.start()), range.length()))
+    }
+
     /// Writes zeros that nobody read.
     pub(crate) fn write_hole(&mut self, range: ByteRange) -> Result<(), SinkError> {
         let start = self.place_of(range.start());

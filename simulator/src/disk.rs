@@ -208,6 +208,11 @@ impl SimDisk {
         &self.drive
     }
 
+    /// The drive as it is now, to be tried out: what is drawn for it is what a rescue would meet.
+    pub(crate) fn drive_mut(&mut self) -> &mut Drive {
+        &mut self.drive
+    }
+
     /// When the simulation ends: from then on no command is answered.
     pub fn horizon(&self) -> Nanos {
         self.horizon

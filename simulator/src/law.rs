@@ -113,6 +113,24 @@ pub struct Conditions {
     pub heads: Vec<f64>,
 }
 
+impl Conditions {
+    /// Probability that an attempt under this head fails.
+    fn failure_of(&self, head: u16) -> f64 {
+        self.heads.get(usize::from(head)).copied().unwrap_or(0.0)
+    }
+}
+
+/// What is certain about every sector under a law.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Certainty {
+    /// Some attempt succeeds.
+    Answers,
+    /// None does.
+    Never,
+    /// It depends on the sector's draws.
+    BySector,
+}
+
 /// The dice of all laws of a disk.
 #[derive(Clone, Debug)]
 pub struct LawDice {
@@ -163,6 +181,23 @@ impl Law {
         Trial::Failed(self.failure_time(sector, attempt, dice, now))
     }
 
+    /// What is certain about any sector under this law, whatever its draws.
+    pub fn certainty(&self, attempts: u32, now: &Conditions) -> Certainty {
+        let odds = match self.health {
+            Health::Zeros { .. } | Health::Slow { .. } => 1.0,
+            Health::Bad => 0.0,
+            Health::Unsteady { failing, .. } => 1.0 - failing,
+            Health::Head(head) => 1.0 - now.failure_of(head),
+            Health::Weak { .. } => return Certainty::BySector,
+        };
+        // Less than one sector in 10^18 would fail as often.
+        match libm::pow(1.0 - odds, f64::from(attempts)) < 1e-18 {
+            true => Certainty::Answers,
+            false if odds <= 0.0 => Certainty::Never,
+            false => Certainty::BySector,
+        }
+    }
+
     /// Whether some attempt of the first `attempts` brings the sector's bytes, as things stand.
     pub fn answers_within(&self, sector: u64, attempts: u32, dice: &mut LawDice, now: &Conditions) -> bool {
         let odds = self.odds(sector, dice, now);
@@ -179,7 +214,7 @@ impl Law {
             Health::Zeros { .. } | Health::Slow { .. } => 1.0,
             Health::Weak { a, b } => dice::beta(dice.media.roll(0, sector), a, b) * now.ease,
             Health::Unsteady { failing, .. } => 1.0 - failing,
-            Health::Head(head) => 1.0 - now.heads.get(usize::from(head)).copied().unwrap_or(0.0),
+            Health::Head(head) => 1.0 - now.failure_of(head),
             Health::Bad => 0.0,
         }
     }

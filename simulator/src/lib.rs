@@ -14,6 +14,7 @@ pub mod scenario;
 pub mod source;
 pub mod surface;
 pub mod system;
+pub mod truth;
 
 pub use content::Content;
 pub use disk::{Answer, Command, Reply, SimDisk};

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use block::{Nanos, VirtualClock};
+use block::{Nanos, RangeSet, VirtualClock};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
@@ -15,7 +15,9 @@ use crate::content::Content;
 use crate::disk::SimDisk;
 use crate::source::{Pace, SimSource};
 use crate::system::{Access, System, SystemOptions};
+use crate::truth;
 
+pub mod address;
 pub mod error;
 pub mod kind;
 pub mod library;
@@ -235,6 +237,11 @@ impl Scenario {
             ..self
         };
         Some(small.disk(small.seed()).map(|_| small))
+    }
+
+    /// Bytes that no rescue can bring, even with a thousand tries a sector: hazards, hangs and death are left out.
+    pub fn lost(&self, seed: u64) -> Result<RangeSet, ScenarioError> {
+        Ok(truth::lost(&mut self.disk(seed)?))
     }
 
     /// Builds the drive.

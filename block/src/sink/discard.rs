@@ -13,6 +13,10 @@ pub struct DiscardSink {
 }
 
 impl BlockSink for DiscardSink {
+    fn wants_bytes(&self) -> bool {
+        false
+    }
+
     fn write_at(&mut self, at: Offset, bytes: &[u8]) -> Result<(), SinkError> {
         self.write_zeros(ByteRange::new(at, bytes.len() as u64))
     }

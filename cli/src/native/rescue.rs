@@ -12,8 +12,8 @@ use block::{BlockSink, ByteRange, Clock, Offset, SourceError, WallClock};
 use engine::rescue::Surroundings;
 use engine::strategy::Classic;
 use engine::{
-    Ending, FileStore, Holes, Keeper, KeeperOptions, Marking, Rescue, RescueOptions, Stage, Strategy,
-    WriteOptions,
+    Book, Ending, FileStore, Fingerprint, Holes, Keeper, KeeperOptions, Marking, Rescue, RescueOptions,
+    Stage, Strategy, WriteOptions,
 };
 use map::mapfile::Heading;
 
@@ -36,6 +36,7 @@ pub mod plain;
 mod report;
 pub mod sameness;
 pub mod signals;
+mod simulated;
 pub mod slowdown;
 pub mod summary;
 pub mod tracker;
@@ -45,6 +46,7 @@ use displays::Displays;
 use failure::{Failure, chain};
 use operator::Person;
 use signals::Signals;
+use simulated::{Origin, Verdict};
 use summary::Summary;
 use wanted::{Destination, Wanted};
 
@@ -60,24 +62,25 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
 }
 
 fn rescue(mut wanted: Wanted) -> Result<ExitCode, Failure> {
-    let clock = WallClock::new();
-    if !wanted.allow_mounted {
+    let real = WallClock::new();
+    let simulated = wanted.simulation.as_ref().map(|simulation| simulation.clock.clone());
+    let clock: &dyn Clock = simulated.as_deref().map_or(&real, |clock| clock);
+    if !wanted.allow_mounted && simulated.is_none() {
         checks::check_source(&wanted.source)?;
     }
     wanted.check_names()?;
-    let source = files::open_source(&wanted)?;
-    let info = source.info().clone();
+    let (source, info) = files::open_source(&wanted)?;
     files::settle_sectors(&mut wanted.job, &info);
     let wanted = &wanted;
     let job = &wanted.job;
     check_places(wanted, &info)?;
     // Before the map is read: whoever holds the destination may still save it.
-    let claim = wanted.claim(&clock)?;
+    let claim = wanted.claim(&real)?;
     let mapfile = files::read_map(wanted)?;
     files::check_belonging(wanted, &info, mapfile.as_ref())?;
 
     let is_first = mapfile.is_none_or(|mapfile| mapfile.map.extent().is_none());
-    let headings = Headings::new(job, &clock);
+    let headings = Headings::new(job, clock);
     let names = Files {
         infile: wanted.source.clone(),
         outfile: wanted.destination_name(),
@@ -85,7 +88,7 @@ fn rescue(mut wanted: Wanted) -> Result<ExitCode, Failure> {
     };
     let begin = start::prepare_from(job, &names, |_| Ok(source)).map_err(Failure::from)?;
     let mut sink = files::open_sink(wanted)?;
-    let _claim = claim.map_or_else(|| wanted.claim(&clock), |file| Ok(Some(file)))?;
+    let _claim = claim.map_or_else(|| wanted.claim(&real), |file| Ok(Some(file)))?;
     allocate(job, &begin, &mut *sink)?;
     let logs = Logs::open(job, &headings).map_err(Failure::from)?;
     let options = RescueOptions { patience: wanted.read_patience, ..options(job, &begin) };
@@ -106,16 +109,19 @@ fn rescue(mut wanted: Wanted) -> Result<ExitCode, Failure> {
     }
     let keeper = wanted.map.as_deref().map(|path| {
         let options = KeeperOptions { save_secs: job.save_interval, sync_secs: job.sync_interval };
-        Keeper::new(Box::new(FileStore::new(path)), options, clock.now().whole_secs())
+        let keeper = Keeper::new(Box::new(FileStore::new(path)), options, clock.now().whole_secs());
+        // An hour of a simulation may pass in a second, and only the second would be lost.
+        if simulated.is_some() { keeper.timed_by(Box::new(WallClock::new())) } else { keeper }
     });
-    let mut source = session::source_of(begin.source, begin.test_map);
+    let mut origin = begin.source;
+    let mut source = session::source_of(&mut origin, begin.test_map);
     let mut person =
         Person::new(wanted.map.as_deref().unwrap_or(Path::new("diskwright.map")), wanted.patience);
     let mut displays = Displays::new(wanted, &info, signals.status_wanted.clone(), logs, clock.now());
     let surroundings = Surroundings {
         source: &mut *source,
         sink: &mut *sink,
-        clock: &clock,
+        clock,
         observer: &mut displays,
         operator: &mut person,
         interrupt: &|| signals.is_interrupted(),
@@ -126,6 +132,7 @@ fn rescue(mut wanted: Wanted) -> Result<ExitCode, Failure> {
     let ending = rescue.run(&mut strategy as &mut dyn Strategy);
     let book = rescue.book().clone();
     drop(rescue);
+    drop(source);
     displays.close(clock.now(), matches!(ending, Ending::Finished));
     let code = code_of(&ending, book.is_complete());
     let summary = Summary {
@@ -141,8 +148,28 @@ fn rescue(mut wanted: Wanted) -> Result<ExitCode, Failure> {
         map: wanted.map.as_deref(),
         prefixes: job.prefixes,
     };
-    wanted.conclude(&summary, &person, code);
+    let verdict = judge(wanted, &origin, &book, displays.fingerprint.take())?;
+    wanted.conclude(&summary, &person, verdict.as_ref(), code);
     Ok(ExitCode::from(code))
+}
+
+/// Holds a simulated disk's rescue against the truth.
+fn judge(
+    wanted: &Wanted,
+    origin: &Origin,
+    book: &Book,
+    fingerprint: Option<Fingerprint>,
+) -> Result<Option<Verdict>, Failure> {
+    let (Some(simulation), Some(source), Some(fingerprint)) =
+        (&wanted.simulation, origin.simulated(), fingerprint)
+    else {
+        return Ok(None);
+    };
+    let image = match &wanted.destination {
+        Destination::File(path) => Some((path.as_path(), wanted.job.shift())),
+        Destination::Discard => None,
+    };
+    simulation.judge(source, book, image, fingerprint.finish(book)).map(Some)
 }
 
 /// Refuses to write where something would be destroyed.
@@ -159,14 +186,14 @@ fn check_places(wanted: &Wanted, source: &DeviceInfo) -> Result<(), Failure> {
 }
 
 /// Makes sure of the room that the domain takes, if that was asked for.
-fn allocate(job: &Job, begin: &Start, sink: &mut dyn BlockSink) -> Result<(), Failure> {
+fn allocate(job: &Job, begin: &Start<Origin>, sink: &mut dyn BlockSink) -> Result<(), Failure> {
     let Some(span) = begin.book.domain().span().filter(|_| job.preallocate) else { return Ok(()) };
     let moved = |at: Offset| at.shifted(job.shift()).unwrap_or(Offset::MAX);
     let span = ByteRange::between(moved(span.start()), moved(span.end()));
     sink.allocate(span).map_err(|e| Failure::system(chain(&e)))
 }
 
-fn options(job: &Job, begin: &Start) -> RescueOptions {
+fn options(job: &Job, begin: &Start<Origin>) -> RescueOptions {
     let options = session::rescue_options(job, begin);
     RescueOptions {
         watch: true,
@@ -179,7 +206,7 @@ fn options(job: &Job, begin: &Start) -> RescueOptions {
 
 /// Writes the map before the first byte is written: an image without a map is one that nobody can go on with. And who
 /// cannot have a map there should know it now, not after hours.
-fn create_map(path: &Path, heading: &Heading, begin: &Start) -> Result<(), Failure> {
+fn create_map(path: &Path, heading: &Heading, begin: &Start<Origin>) -> Result<(), Failure> {
     let (store, map) = (&mut FileStore::new(path), begin.book.map());
     engine::keeper::write_map(store, heading, &begin.position, map, false)
         .map_err(|e| Failure::system(format!("{}: cannot create the map: {e}", path.display())))

@@ -3,6 +3,7 @@
 mod crashes;
 mod devices;
 mod refusals;
+mod simulated;
 mod trouble;
 
 use std::path::{Path, PathBuf};

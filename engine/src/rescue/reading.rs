@@ -2,9 +2,10 @@
 //!
 //! Owns what one read leads to in sink and map. Must not know which read comes next.
 
+use block::source::{Examined, Row};
 use block::{
     Buffer, ByteRange, Damage, Errno, Good, Nanos, Offset, Patience, ReadReply, Recovery, SinkError,
-    SourceError, buffer,
+    SourceError,
 };
 use map::{Phase, Status};
 
@@ -18,6 +19,16 @@ use crate::{Direction, Event, IfUnread, LostRemedy, SaveRemedy, Sweep, Tried};
 const WATCH_INTERVAL: Nanos = Nanos::from_millis(100);
 /// After how long somebody is told that a read does not come back.
 const WATCH_PATIENCE: Nanos = Nanos::from_secs(2);
+
+/// What a request led to.
+struct Answered {
+    /// The bytes; `None` where nobody wants them, or where nothing came.
+    buffer: Option<Buffer>,
+    reply: ReadReply,
+    took: Nanos,
+    /// How many equal requests in a row were made and got this reply; more than one only if it is all good.
+    reads: u64,
+}
 
 impl<'a> Rescue<'a> {
     /// Reads a row of requests as one, if nothing speaks against it and all of it is good.
@@ -44,6 +55,20 @@ impl<'a> Rescue<'a> {
             true => self.write(|writer| writer.write(range, data, sweep.unit))?,
             false => self.write(|writer| writer.write_hole(range))?,
         }
+        let done = self.record_row(sweep, range, data, took);
+        if let Some(buffer) = buffer {
+            self.burst.good(done.last);
+            self.reader.recycle(buffer);
+        }
+        if matches!(self.options.patience, Patience::UpTo(limit) if took > limit) {
+            // Which of its requests took so long, nobody knows; those that come tell it one by one.
+            self.clean = 0;
+        }
+        Ok(Some(done))
+    }
+
+    /// Marks a row of requests that all went well, and tells of it.
+    fn record_row(&mut self, sweep: &Sweep, range: ByteRange, data: &[u8], took: Nanos) -> Done {
         self.book.change(range, Status::Finished);
         self.rates.read(range.length(), 0);
         let (unit, direction) = (sweep.unit, sweep.direction);
@@ -63,29 +88,28 @@ impl<'a> Rescue<'a> {
             Direction::Backwards => last.end(),
         };
         tell(self.observer, &Event::Tried(tried), &self.book, &self.rates, self.position, self.stage);
-        if buffer.is_some() {
-            self.burst.good(last);
-        }
-        if let Some(buffer) = buffer {
-            self.reader.recycle(buffer);
-        }
         let reads = match range.length() <= unit {
             true => 1,
             false => (range.end().align_up(unit) - range.start().align_down(unit)) / unit,
         };
-        if matches!(self.options.patience, Patience::UpTo(limit) if took > limit) {
-            // Which of its requests took so long, nobody knows; those that come tell it one by one.
-            self.clean = 0;
-        }
-        let copied = last.length();
-        Ok(Some(Done { range, last, reads, copied, failed: false, end_found: false }))
+        Done { range, last, reads, copied: last.length(), failed: false, end_found: false }
     }
 
     /// Makes one request for itself.
     pub(super) fn lone(&mut self, sweep: &Sweep, request: ByteRange) -> Result<Done, Stop> {
-        let (buffer, reply, took) = self.read(request)?;
-        let done = self.record(sweep, request, &buffer, &reply, took);
-        self.reader.recycle(buffer);
+        let Answered { buffer, reply, took, reads } = self.read(sweep, request)?;
+        if reads > 1 {
+            let range = self.row_at(sweep, request, reads);
+            self.write(|writer| writer.count(range))?;
+            let done = self.record_row(sweep, range, &[], took);
+            self.burst.good(done.last);
+            self.clean = self.clean.saturating_add(range.length());
+            return Ok(done);
+        }
+        let done = self.record(sweep, request, buffer.as_ref(), &reply, took);
+        if let Some(buffer) = buffer {
+            self.reader.recycle(buffer);
+        }
         let done = done?;
         self.check_burst()?;
         Ok(done)
@@ -130,20 +154,30 @@ impl<'a> Rescue<'a> {
     }
 
     /// Reads one request, through the loss and return of the device; returns also how long it took.
-    fn read(&mut self, request: ByteRange) -> Result<(Buffer, ReadReply, Nanos), Stop> {
+    fn read(&mut self, sweep: &Sweep, request: ByteRange) -> Result<Answered, Stop> {
         let patience = self.options.patience;
         loop {
             // What others ask of the source is not this read's time.
             self.watched(request, |reader, wait| reader.quiet(wait))?;
             let started = self.clock.now();
-            let read =
-                self.watched_for(patience, request, |reader, wait| reader.single(request, patience, wait))?;
-            let took = self.clock.now().since(started);
-            let Some((buffer, result)) = read else {
-                // Nothing is asked of a device that is busy, not even whether it is there.
-                self.reader.leave_behind(request, started);
-                return Ok((buffer::zeroed(0), ReadReply::failed(Damage::new(Errno::ETIMEDOUT)), took));
+            let (buffer, result, reads) = match self.examine(sweep, request) {
+                Some(Ok(Examined { reads, reply })) => (None, Ok(reply), reads),
+                Some(Err(error)) => (None, Err(error), 1),
+                None => {
+                    let single = |reader: &mut Reader<'a>, wait| reader.single(request, patience, wait);
+                    match self.watched_for(patience, request, single)? {
+                        Some((buffer, result)) => (Some(buffer), result, 1),
+                        None => {
+                            // Nothing is asked of a device that is busy, not even whether it is there.
+                            self.reader.leave_behind(request, started);
+                            let reply = ReadReply::failed(Damage::new(Errno::ETIMEDOUT));
+                            let took = self.clock.now().since(started);
+                            return Ok(Answered { buffer: None, reply, took, reads: 1 });
+                        }
+                    }
+                }
             };
+            let took = self.clock.now().since(started);
             let checks = self.options.marking == Marking::AfterPresence;
             let answer = match result {
                 // A device that was thrown out by the system has no bytes any more: its reads end well and bring nothing.
@@ -159,12 +193,44 @@ impl<'a> Rescue<'a> {
                     if self.lost_since.take().is_some() {
                         self.tell(&Event::DeviceFound);
                     }
-                    return Ok((buffer, reply, took));
+                    return Ok(Answered { buffer, reply, took, reads });
                 }
                 Err(error) => error,
             };
-            self.reader.recycle(buffer);
+            if let Some(buffer) = buffer {
+                self.reader.recycle(buffer);
+            }
             self.await_device(error, request)?;
+        }
+    }
+
+    /// Asks the source for answers only, where nobody wants the bytes: one read, or a row of them. `None`: bytes must be
+    /// read.
+    fn examine(&mut self, sweep: &Sweep, request: ByteRange) -> Option<Result<Examined, SourceError>> {
+        let wants_bytes = self.writer.wants_bytes() || self.options.check_on_error;
+        if wants_bytes {
+            return None;
+        }
+        let backwards = sweep.direction == Direction::Backwards;
+        let (at, left) = match backwards {
+            false => (request.start(), sweep.range.end() - request.start()),
+            true => (request.end(), request.end() - sweep.range.start()),
+        };
+        // Only the first and the last request of a sweep may be shorter; and who reads slowly on purpose, reads singly.
+        let is_row = request.length() == sweep.unit && self.options.read_rate_max.is_none();
+        let count = if is_row { left / sweep.unit } else { 1 };
+        // What happens by time happens at whole seconds: a row ends with the read in which one begins.
+        let until = Nanos::from_secs(self.clock.now().whole_secs() + 1);
+        let row = Row { at, unit: request.length(), count, backwards, until };
+        self.reader.source.examine(&row, self.options.patience)
+    }
+
+    /// What so many requests from this one on cover.
+    fn row_at(&self, sweep: &Sweep, request: ByteRange, reads: u64) -> ByteRange {
+        let length = request.length() * reads;
+        match sweep.direction {
+            Direction::Forwards => ByteRange::new(request.start(), length),
+            Direction::Backwards => ByteRange::between(request.end().saturating_back(length), request.end()),
         }
     }
 
@@ -299,15 +365,18 @@ impl<'a> Rescue<'a> {
         &mut self,
         sweep: &Sweep,
         request: ByteRange,
-        buffer: &Buffer,
+        buffer: Option<&Buffer>,
         reply: &ReadReply,
         took: Nanos,
     ) -> Result<Done, Stop> {
         let copied = reply.good_bytes(request.length() as usize);
-        let data = &buffer[..copied];
+        let data = buffer.map_or(&[][..], |buffer| &buffer[..copied]);
         let (good, rest) = request.split_at(request.start() + copied as u64);
         if !good.is_empty() {
-            self.write(|writer| writer.write(good, data, sweep.unit))?;
+            match buffer {
+                Some(_) => self.write(|writer| writer.write(good, data, sweep.unit))?,
+                None => self.write(|writer| writer.count(good))?,
+            }
             self.book.change(good, Status::Finished);
         }
         let errno = reply.damage.map(|Damage { errno, .. }| errno);

@@ -29,6 +29,7 @@ pub enum Own {
     AllowMounted,
     WaitForDevice,
     ReadTimeout,
+    Pace,
 }
 
 const fn own(id: Own, longs: &'static [&'static str], value: Value, help: &'static str) -> OptionSpec<Word> {
@@ -56,6 +57,12 @@ const OWN: &[OptionSpec<Word>] = &[
         &["read-timeout"],
         Value::Required("interval"),
         "mark a read as failed that takes longer, and jump on [never]",
+    ),
+    own(
+        Own::Pace,
+        &["pace"],
+        Value::Required("pace"),
+        "how fast a simulated disk's time passes: instant, real, or a factor [instant]",
     ),
 ];
 
@@ -86,7 +93,8 @@ pub static DIALECT: LazyLock<Dialect<Word>> = LazyLock::new(|| {
         purpose: "Reads everything that can be read from SOURCE, a failing disk or an image of one, into\n\
                   DESTINATION: good parts first, damage last, resumable at any moment. MAP keeps what is\n\
                   known about each byte; without it the map is DESTINATION.map. DESTINATION may be\n\
-                  discard: to read without keeping anything.",
+                  discard: to read without keeping anything. SOURCE may be sim:NAME, a simulated disk\n\
+                  ('diskwright scenario list' shows them): its own time passes, not yours.",
         usage: "[options] SOURCE DESTINATION [MAP]",
         options: options.leak(),
         notes: "Devices are read past the page cache, in their own sectors. Numbers may be decimal,\n\

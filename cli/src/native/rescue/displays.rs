@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use block::Nanos;
 use block::device::DeviceInfo;
-use engine::{Event, Observer, Report};
+use engine::{Event, Fingerprint, Observer, Report};
 
 use super::tracker::Tracker;
 use super::wanted::{Display, Wanted};
@@ -26,6 +26,8 @@ pub(super) struct Displays {
     /// Writes the logs; its screen shows nothing.
     logs: Option<Watch>,
     pub(super) tracker: Tracker,
+    /// Hashes what happens, in simulations.
+    pub(super) fingerprint: Option<Fingerprint>,
 }
 
 impl Displays {
@@ -60,7 +62,11 @@ impl Displays {
         let job = Job { verbosity: QUIET, ..wanted.job.clone() };
         let screen = Screen::new(&job, now.whole_secs());
         let logs = Some(Watch::new(&job, screen, logs));
-        Displays { shown, logs, tracker: Tracker::default() }
+        let fingerprint = wanted
+            .simulation
+            .as_ref()
+            .map(|simulation| Fingerprint::new(&simulation.subject(), simulation.clock.clone()));
+        Displays { shown, logs, tracker: Tracker::default(), fingerprint }
     }
 
     /// Ends all displays.
@@ -75,6 +81,9 @@ impl Displays {
 impl Observer for Displays {
     fn on(&mut self, event: &Event<'_>, report: &Report<'_>) {
         self.tracker.on(event, report);
+        if let Some(fingerprint) = &mut self.fingerprint {
+            fingerprint.on(event, report);
+        }
         if let Some(logs) = &mut self.logs {
             logs.on(event, report);
         }

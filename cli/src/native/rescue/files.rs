@@ -14,11 +14,23 @@ use map::{Mapfile, Status};
 
 use super::checks::{self, Overwrite, Refusal};
 use super::failure::{Failure, chain};
+use super::simulated::Origin;
 use super::wanted::{Destination, Wanted};
 use crate::personality::ddrescue::job::Job;
 
-/// Opens the source.
-pub(super) fn open_source(wanted: &Wanted) -> Result<FileSource, Failure> {
+/// Opens the source; tells what the system says about it.
+pub(super) fn open_source(wanted: &Wanted) -> Result<(Origin, DeviceInfo), Failure> {
+    if let Some(simulation) = &wanted.simulation {
+        let source = simulation.open()?;
+        let info = simulation.info(&wanted.source, &source);
+        return Ok((Origin::Simulated(source), info));
+    }
+    let source = open_file(wanted)?;
+    let info = source.info().clone();
+    Ok((Origin::Real(source), info))
+}
+
+fn open_file(wanted: &Wanted) -> Result<FileSource, Failure> {
     let open = |access| {
         let damage_errnos = wanted.job.continue_on.clone();
         let sector = (wanted.job.sector > 0).then_some(wanted.job.sector);

@@ -4,23 +4,34 @@
 
 use std::io::Write;
 
-use block::Nanos;
+use block::{Clock, Nanos, WallClock};
 use engine::{Event, Observer, Report};
 use map::Status;
 use serde_json::{Value, json};
 
 use super::tracker::{self, Tracker};
 
+/// Lines of progress are never closer to each other.
+const PROGRESS_INTERVAL: Nanos = Nanos::from_millis(200);
+
 /// Writes events as lines.
 pub struct Json {
     tracker: Tracker,
     last_progress: Option<u64>,
+    /// Real time: a simulated second may pass in no time.
+    clock: WallClock,
+    progress_written: Nanos,
 }
 
 impl Json {
     /// Makes an observer that writes lines.
     pub fn new() -> Json {
-        Json { tracker: Tracker::default(), last_progress: None }
+        Json {
+            tracker: Tracker::default(),
+            last_progress: None,
+            clock: WallClock::new(),
+            progress_written: Nanos::ZERO,
+        }
     }
 }
 
@@ -93,6 +104,11 @@ impl Observer for Json {
                 line
             }
             Event::Reading { .. } if self.last_progress.is_none_or(|last| second > last) => {
+                let now = self.clock.now();
+                if now.since(self.progress_written) < PROGRESS_INTERVAL {
+                    return;
+                }
+                self.progress_written = now;
                 self.last_progress = Some(second);
                 let mut line = state("progress", report);
                 let ms = |time: Nanos| time.nanoseconds() / 1_000_000;

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use block::Nanos;
+use block::{Clock, Nanos, WallClock};
 use engine::{Event, Observer, Report};
 use map::Status;
 
@@ -15,6 +15,9 @@ use crate::personality::number::{Precision, Prefixes, duration, rate, size};
 
 /// Seconds between two lines.
 const INTERVAL_SECS: u64 = 10;
+
+/// Lines are never closer to each other than this in real time, but at a new pass.
+const REAL_INTERVAL: Nanos = Nanos::from_secs(1);
 
 /// A read this long is worth telling.
 const TOLD_READ: Nanos = Nanos::from_secs(1);
@@ -31,6 +34,9 @@ pub struct Plain {
     slowdown_told: bool,
     /// Whether lines come by themselves, or only when wanted.
     habit: Habit,
+    /// Real time: ten simulated seconds may pass in no time.
+    clock: WallClock,
+    written_really_at: Nanos,
 }
 
 /// When lines are written.
@@ -46,11 +52,22 @@ impl Plain {
     /// Makes an observer that writes lines.
     pub fn new(prefixes: Prefixes, wanted: Arc<AtomicBool>, habit: Habit) -> Plain {
         let (tracker, trouble_told) = (Tracker::default(), Trouble::None);
-        Plain { tracker, prefixes, written_at: None, trouble_told, wanted, slowdown_told: false, habit }
+        Plain {
+            tracker,
+            prefixes,
+            written_at: None,
+            trouble_told,
+            wanted,
+            slowdown_told: false,
+            habit,
+            clock: WallClock::new(),
+            written_really_at: Nanos::ZERO,
+        }
     }
 
     fn write_line(&mut self, report: &Report<'_>) {
         self.written_at = Some(report.rates.run_secs());
+        self.written_really_at = self.clock.now();
         // Nobody is left to be told when standard error is gone.
         let _ = writeln!(std::io::stderr(), "{}", line(&self.tracker, report, self.prefixes));
     }
@@ -75,7 +92,8 @@ impl Observer for Plain {
             std::mem::discriminant(&self.tracker.trouble) != std::mem::discriminant(&self.trouble_told);
         self.trouble_told = self.tracker.trouble;
         let now = report.rates.run_secs();
-        let is_due = self.written_at.is_some_and(|at| now >= at + INTERVAL_SECS);
+        let is_due = self.written_at.is_some_and(|at| now >= at + INTERVAL_SECS)
+            && self.clock.now().since(self.written_really_at) >= REAL_INTERVAL;
         if is_due || is_trouble_new || matches!(event, Event::PassBegins(_)) {
             self.write_line(report);
         }

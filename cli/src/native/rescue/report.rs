@@ -13,6 +13,7 @@ use super::Summary;
 use super::failure::chain;
 use super::json;
 use super::operator::Person;
+use super::simulated::Verdict;
 use super::wanted::{Display, Wanted};
 use crate::personality::ddrescue::start::Start;
 use crate::personality::number;
@@ -31,7 +32,7 @@ fn say(text: &str) {
 
 impl Wanted {
     /// Says what is about to happen.
-    pub(super) fn announce(&self, info: &DeviceInfo, begin: &Start) {
+    pub(super) fn announce<S>(&self, info: &DeviceInfo, begin: &Start<S>) {
         let is_direct = self.is_direct(info);
         let book = &begin.book;
         let map = self.map.as_ref().map(|path| path.to_string_lossy().into_owned());
@@ -78,15 +79,39 @@ impl Wanted {
         say(&text);
     }
 
+    /// What a rescue made of a simulated disk, held against the truth.
+    fn judgement(&self, verdict: &Verdict) -> String {
+        let bytes = |count| format!("{}B", number::size(count, self.job.prefixes));
+        let wrong = match verdict.wrong_bytes {
+            0 => "every rescued byte is the disk's".into(),
+            count => format!("{} of what was rescued are not the disk's bytes", bytes(count)),
+        };
+        let hours = verdict.virtual_time.whole_secs() as i64;
+        format!(
+            "The simulated disk took {} of its time. {} could have been rescued; {wrong}.\n\
+             Seed {}, fingerprint {}.\n",
+            number::duration(hours, number::Precision::High),
+            bytes(verdict.recoverable_bytes),
+            verdict.seed,
+            verdict.fingerprint,
+        )
+    }
+
     /// Says how it ended.
-    pub(super) fn conclude(&self, summary: &Summary<'_>, person: &Person, code: u8) {
+    pub(super) fn conclude(
+        &self,
+        summary: &Summary<'_>,
+        person: &Person,
+        verdict: Option<&Verdict>,
+        code: u8,
+    ) {
         let trouble = match summary.ending {
             Ending::Failed(trouble) => Some(chain(trouble)),
             _ => None,
         };
         if self.display == Display::Json {
             let book = summary.book;
-            json::write(&json!({
+            let mut line = json!({
                 "event": "end",
                 "rescued_bytes": book.bytes(Status::Finished),
                 "domain_bytes": book.domain_bytes(),
@@ -106,7 +131,15 @@ impl Wanted {
                 "error": trouble,
                 "emergency_map": person.emergency.as_ref().map(|path| path.to_string_lossy()),
                 "exit": code,
-            }));
+            });
+            if let Some(verdict) = verdict {
+                line["recoverable_bytes"] = verdict.recoverable_bytes.into();
+                line["wrong_bytes"] = verdict.wrong_bytes.into();
+                line["virtual_seconds"] = (verdict.virtual_time.nanoseconds() as f64 / 1e9).into();
+                line["seed"] = verdict.seed.into();
+                line["fingerprint"] = verdict.fingerprint.clone().into();
+            }
+            json::write(&line);
             return;
         }
         if let Some(trouble) = trouble {
@@ -120,6 +153,7 @@ impl Wanted {
         }
         if self.display != Display::Quiet {
             summary.lines().iter().for_each(|line| say(&format!("{line}\n")));
+            verdict.iter().for_each(|verdict| say(&self.judgement(verdict)));
         }
     }
 }

@@ -14,10 +14,12 @@ use super::checks::Overwrite;
 use super::dialect::{DIALECT, Own, Word};
 use super::failure::Failure;
 use super::report::print;
+use super::simulated::Simulation;
 use crate::personality::arguments::{self, Given};
 use crate::personality::ddrescue::dialect::Id;
 use crate::personality::ddrescue::job::{self, Job, Wish};
 use crate::personality::number;
+use simulator::Pace;
 
 /// How long a lost device is looked for, unless said otherwise.
 const PATIENCE: Nanos = Nanos::from_secs(60);
@@ -26,6 +28,8 @@ const PATIENCE: Nanos = Nanos::from_secs(60);
 pub(super) struct Wanted {
     pub(super) job: Job,
     pub(super) source: PathBuf,
+    /// The disk that `source` means, if it is a simulated one.
+    pub(super) simulation: Option<Simulation>,
     pub(super) destination: Destination,
     pub(super) map: Option<PathBuf>,
     /// Whether the map's name was given or made up.
@@ -54,12 +58,29 @@ pub(super) enum Display {
 
 /// Reads the command line; `None` if it only asked for a text, which is printed.
 pub(super) fn parse(words: Vec<OsString>) -> Result<Option<Wanted>, Failure> {
+    let wanted = parse_line(&words, words.clone())?;
+    let Some(Wanted { simulation: Some(Simulation { scenario, .. }), .. }) = &wanted else {
+        return Ok(wanted);
+    };
+    let advice = &scenario.rescue.options;
+    if advice.is_empty() {
+        return Ok(wanted);
+    }
+    // What the scenario advises comes first, so that what was said here overrules it.
+    let advised = words[..2].iter().cloned().chain(advice.iter().map(OsString::from));
+    let advised: Vec<OsString> = advised.chain(words[2..].iter().cloned()).collect();
+    parse_line(&advised, words)
+}
+
+/// Reads `words`; what the map's comments and later advice show is `typed`.
+fn parse_line(words: &[OsString], typed: Vec<OsString>) -> Result<Option<Wanted>, Failure> {
     let usage = |text: String| Failure::usage(format!("{text}\nTry 'diskwright rescue --help'."));
     let line =
         arguments::parse(DIALECT.options, words.iter().skip(2).cloned()).map_err(|e| usage(e.to_string()))?;
     let mut gnu: Vec<Given<Id>> = Vec::new();
     let (mut access, mut allow_mounted, mut patience, mut display) = (None, false, PATIENCE, None);
     let mut read_patience = Patience::Endless;
+    let mut pace = None;
     for Given { id, name, value } in line.options {
         match id {
             Word::Gnu(id) => {
@@ -72,6 +93,15 @@ pub(super) fn parse(words: Vec<OsString>) -> Result<Option<Wanted>, Failure> {
             Word::Own(Own::Plain) => display = Some(Display::Plain),
             Word::Own(Own::Buffered) => access = Some(Access::Buffered),
             Word::Own(Own::AllowMounted) => allow_mounted = true,
+            Word::Own(Own::Pace) => {
+                let given = Given { id, name, value };
+                pace = Some(pace_of(given.bytes()).ok_or_else(|| {
+                    usage(format!(
+                        "{}: give real, instant, or how many times as fast as real time, as in 100.",
+                        given.name
+                    ))
+                })?);
+            }
             Word::Own(own @ (Own::WaitForDevice | Own::ReadTimeout)) => {
                 let given = Given { id, name, value };
                 let secs = number::parse_interval(given.bytes())
@@ -86,7 +116,7 @@ pub(super) fn parse(words: Vec<OsString>) -> Result<Option<Wanted>, Failure> {
             }
         }
     }
-    let wish = job::evaluate(&words, &gnu, &line.names).map_err(|refusal| usage(refusal.complaint.text))?;
+    let wish = job::evaluate(&typed, &gnu, &line.names).map_err(|refusal| usage(refusal.complaint.text))?;
     let mut job = match wish {
         Wish::Help => {
             print(&DIALECT.help("diskwright rescue"));
@@ -101,6 +131,19 @@ pub(super) fn parse(words: Vec<OsString>) -> Result<Option<Wanted>, Failure> {
     let [Some(source), Some(destination), map] = job.names.clone() else {
         return Err(usage("SOURCE and DESTINATION must be given.".into()));
     };
+    let mut simulation = Simulation::named(&source)?;
+    match (&mut simulation, pace) {
+        (Some(simulation), pace) => {
+            simulation.pace = pace.unwrap_or(Pace::Instant);
+            access.into_iter().for_each(|access| simulation.prefer(access));
+            let is_direct = simulation.access() != simulator::Access::Buffered;
+            access = Some(if is_direct { Access::Direct } else { Access::Buffered });
+        }
+        (None, Some(_)) => {
+            return Err(usage("--pace is for simulated disks, as in sim:dead-head-small.".into()));
+        }
+        (None, None) => {}
+    }
     // Zero stands for "the device's own": the GNU default of 512 was never asked for.
     if !gnu.iter().any(|given| given.id == Id::SectorSize) {
         let clusters = gnu.iter().any(|given| given.id == Id::ClusterSize).then_some(job.cluster / 512);
@@ -129,6 +172,7 @@ pub(super) fn parse(words: Vec<OsString>) -> Result<Option<Wanted>, Failure> {
     Ok(Some(Wanted {
         job,
         source,
+        simulation,
         destination,
         map,
         map_is_named,
@@ -137,8 +181,17 @@ pub(super) fn parse(words: Vec<OsString>) -> Result<Option<Wanted>, Failure> {
         patience,
         read_patience,
         display,
-        words,
+        words: typed,
     }))
+}
+
+/// Reads a pace.
+fn pace_of(text: &[u8]) -> Option<Pace> {
+    match std::str::from_utf8(text).ok()? {
+        "real" => Some(Pace::Times(1.0)),
+        "instant" => Some(Pace::Instant),
+        factor => factor.parse().ok().filter(|factor| (1e-3..=1e9).contains(factor)).map(Pace::Times),
+    }
 }
 
 /// Whether the terminal can only print line after line.

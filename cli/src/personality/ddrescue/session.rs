@@ -6,10 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use block::sink::FileSinkOptions;
-use block::{
-    BlockSink, BlockSource, ByteRange, Clock, Nanos, Offset, Patience, WallClock, sink::FileSink,
-    source::FileSource,
-};
+use block::{BlockSink, BlockSource, ByteRange, Clock, Nanos, Offset, Patience, WallClock, sink::FileSink};
 use engine::strategy::Classic;
 use engine::strategy::classic::{ClassicOptions, Turning, UnreadInsides};
 use engine::{
@@ -84,7 +81,10 @@ fn first_position(job: &Job, begin: &Start, limits: &Limits) -> Position {
 }
 
 /// The source as the rescue sees it: through the test map, if there is one.
-pub fn source_of(source: FileSource, test_map: Option<RescueMap>) -> Box<dyn BlockSource> {
+pub fn source_of<'a, S: BlockSource + 'a>(
+    source: S,
+    test_map: Option<RescueMap>,
+) -> Box<dyn BlockSource + 'a> {
     match test_map {
         Some(map) => Box::new(Masked::new(source, &map)),
         None => Box::new(source),
@@ -153,7 +153,7 @@ pub fn create_mapfile(
 }
 
 /// What the options say about the run.
-pub fn rescue_options(job: &Job, begin: &Start) -> RescueOptions {
+pub fn rescue_options<S>(job: &Job, begin: &Start<S>) -> RescueOptions {
     let limits = Limits {
         bad_areas_max: job.bad_areas.map(|limit| match limit {
             BadAreas::InAll(limit) => limit,
@@ -198,7 +198,7 @@ pub fn rescue_options(job: &Job, begin: &Start) -> RescueOptions {
 }
 
 /// What the options mean to the strategy.
-pub fn classic_options(job: &Job, begin: &Start) -> ClassicOptions {
+pub fn classic_options<S>(job: &Job, begin: &Start<S>) -> ClassicOptions {
     let (skip_initial, skip_max) = ClassicOptions::skip_sizes(begin.size, job.skip, job.sector.into());
     ClassicOptions {
         sector: job.sector.into(),

@@ -31,9 +31,9 @@ pub struct Files {
 }
 
 /// A run that may begin.
-pub struct Start {
+pub struct Start<S = FileSource> {
     /// The opened infile.
-    pub source: FileSource,
+    pub source: S,
     /// Its size, as far as it counts.
     pub size: Option<u64>,
     /// What is to be taken for readable, if not everything.
@@ -178,11 +178,11 @@ pub fn prepare(job: &Job, files: &Files) -> Result<Start, Complaint> {
 }
 
 /// The same with a source that somebody else knows how to open.
-pub fn prepare_from(
+pub fn prepare_from<S: BlockSource>(
     job: &Job,
     files: &Files,
-    open: impl FnOnce(&Job) -> Result<FileSource, Complaint>,
-) -> Result<Start, Complaint> {
+    open: impl FnOnce(&Job) -> Result<S, Complaint>,
+) -> Result<Start<S>, Complaint> {
     let mut reader = Reader::default();
     let mut domain = domain(job, &mut reader)?;
     let test_map = match &job.test_map {
