@@ -4,9 +4,10 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use block::{ByteRange, Offset, RangeSet};
+use block::source::{Access, FileOptions, FileSource};
+use block::{BlockSource, ByteRange, ExtentKind, Offset, RangeSet};
 
 use crate::dice::mix;
 
@@ -35,6 +36,28 @@ pub enum Content {
 }
 
 impl Content {
+    /// Opens an image. Its holes, and what lies behind its end, are zeros or, with a seed, computed.
+    ///
+    /// Errors: it cannot be opened, or it is no regular file.
+    pub fn image(path: &Path, elsewhere: Option<u64>) -> std::io::Result<Content> {
+        // Looked at first: opening a pipe would wait for a writer.
+        if !std::fs::metadata(path)?.is_file() {
+            let kind = std::io::ErrorKind::InvalidInput;
+            return Err(std::io::Error::new(kind, "it is not a regular file"));
+        }
+        let options = FileOptions { access: Access::Buffered, ..FileOptions::default() };
+        let mut source = FileSource::open(path, options).map_err(std::io::Error::other)?;
+        let size = source.geometry().size.unwrap_or(0);
+        let extents = source.extents(ByteRange::new(Offset::ZERO, size));
+        let stored = extents.iter().filter(|extent| extent.kind == ExtentKind::Data);
+        Ok(Content::Image {
+            path: path.to_owned(),
+            file: File::open(path)?,
+            stored: stored.map(|extent| extent.range).collect(),
+            elsewhere,
+        })
+    }
+
     /// Fills `buffer` with the bytes at `at`.
     ///
     /// Errors: the image could not be read. That is a fault of this machine, never of the simulated disk.
@@ -137,6 +160,24 @@ mod tests {
         assert!(sectors.windows(2).all(|pair| pair[0] != pair[1]));
         assert!(sectors.iter().all(|sector| sector.iter().any(|byte| *byte != 0)));
         assert_ne!(bytes(1, 0, 512), bytes(2, 0, 512));
+    }
+
+    #[test]
+    fn the_holes_of_an_image_are_zeros_or_computed() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        std::io::Write::write_all(&mut file, &[7; 65536]).unwrap();
+        file.as_file().set_len(1 << 20).unwrap();
+        let read = |elsewhere| {
+            let mut found = vec![0xee; 2 << 20];
+            Content::image(file.path(), elsewhere).unwrap().read(Offset::ZERO, &mut found).unwrap();
+            found
+        };
+        let zeros = read(None);
+        assert!(zeros[..65536].iter().all(|byte| *byte == 7) && zeros[65536..].iter().all(|byte| *byte == 0));
+        let computed = read(Some(3));
+        assert_eq!(computed[..65536], zeros[..65536]);
+        assert_eq!(computed[1 << 20..], bytes(3, 1 << 20, 1 << 20));
+        assert!(Content::image(Path::new("/dev/null"), None).is_err());
     }
 
     #[test]

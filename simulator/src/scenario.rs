@@ -3,6 +3,7 @@
 //! Owns the border between TOML and simulated disks: what a scenario may say is checked here, once, and trusted after.
 //! Must not know how a fault works, nor where scenarios are kept.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use block::{Nanos, RangeSet, VirtualClock};
@@ -57,6 +58,13 @@ pub struct Scenario {
     pub digest: [u8; 32],
     /// Where it was read from, and its text, for messages.
     origin: (String, String),
+}
+
+impl Scenario {
+    /// The folder from which relative names in the scenario are looked up.
+    pub fn folder(&self) -> &Path {
+        Path::new(&self.origin.0).parent().unwrap_or(Path::new(""))
+    }
 }
 
 /// What a scenario says of itself.
@@ -267,6 +275,21 @@ impl Scenario {
         }
     }
 
+    /// Opens what the disk holds.
+    pub fn content(&self, seed: u64) -> Result<Content, ScenarioError> {
+        let Some(image) = &self.content.image else { return Ok(Content::Computed { seed }) };
+        let path = self.folder().join(image);
+        let elsewhere = match self.content.elsewhere {
+            Elsewhere::Zeros => None,
+            Elsewhere::Computed => Some(seed),
+        };
+        Content::image(&path, elsewhere).map_err(|e| {
+            let (origin, text) = (&self.origin.0, &self.origin.1);
+            let reason = format!("[content] image {}: {e}", path.display());
+            ScenarioError::at(origin, text, None, reason)
+        })
+    }
+
     /// Builds the disk as a source.
     pub fn source(
         &self,
@@ -277,7 +300,7 @@ impl Scenario {
     ) -> Result<SimSource, ScenarioError> {
         let disk = self.disk(seed)?;
         let system = System::new(disk, self.system_options(access), seed);
-        let content = Content::Computed { seed };
+        let content = self.content(seed)?;
         Ok(SimSource::new(self.name.clone().into(), system, content, clock, pace))
     }
 }
