@@ -44,6 +44,12 @@ impl Limits {
         if over { vec![Limit::ReadErrors] } else { Vec::new() }
     }
 
+    /// The same for a read that has just been judged slow.
+    pub fn passed_by_slowness(&self, rates: &Rates) -> Vec<Limit> {
+        let over = self.slow_reads_max.is_some_and(|limit| rates.slow_reads() > limit);
+        if over { vec![Limit::SlowReads] } else { Vec::new() }
+    }
+
     /// Returns every limit that is passed.
     pub fn passed(&self, book: &Book, rates: &Rates) -> Vec<Limit> {
         let over = |value: u64, limit: Option<u64>| limit.is_some_and(|limit| value > limit);

@@ -33,6 +33,9 @@ impl Default for RatesOptions {
 pub struct Rates {
     options: RatesOptions,
     started: u64,
+    /// The clock's second.
+    second: u64,
+    /// The same with simulated pauses added, like all instants here.
     now: u64,
     pause_shown: f64,
     rescued_first: u64,
@@ -48,8 +51,8 @@ pub struct Rates {
     slow_checked: u64,
     was_slow: bool,
     last_success: Option<u64>,
+    /// When the last sample with data was taken.
     grown: u64,
-    grown_to: u64,
 }
 
 impl Rates {
@@ -58,6 +61,7 @@ impl Rates {
         Rates {
             options,
             started: now,
+            second: now,
             now,
             pause_shown: 0.0,
             rescued_first: rescued,
@@ -74,38 +78,35 @@ impl Rates {
             was_slow: false,
             last_success: None,
             grown: now,
-            grown_to: rescued,
         }
     }
 
     /// Takes note of the time and of the bytes rescued in all; returns whether a new second began.
     pub fn tick(&mut self, now: u64, rescued: u64) -> bool {
-        self.step_back(now);
-        self.now = now;
-        if rescued != self.grown_to {
-            self.grown_to = rescued;
-            self.grown = now;
-        }
-        if now == self.sampled {
+        self.advance(now);
+        if self.now == self.sampled {
             return false;
         }
-        self.sample(now, rescued);
+        self.sample(self.now, rescued);
         true
     }
 
-    /// Takes a last sample, also if no second has passed since the one before: then as if one had.
+    /// Takes a last sample, also if no second has passed since the one before: then as if one had, and all
+    /// simulated pauses with it.
     pub fn conclude(&mut self, now: u64, rescued: u64) {
         if self.tick(now, rescued) {
             return;
         }
-        self.sample(self.now + 1, rescued);
+        self.sample(self.second + self.pause_shown.round() as u64 + 1, rescued);
     }
 
     fn sample(&mut self, now: u64, rescued: u64) {
         let elapsed = (now - self.sampled).max(1);
-        self.current = rescued.saturating_sub(self.rescued_last) / elapsed;
-        self.average = rescued.saturating_sub(self.rescued_first) / (now - self.started).max(1);
+        (self.current, self.average) = self.rates_at(now, rescued);
         self.error_rate = self.failed_bytes / elapsed;
+        if rescued > self.rescued_last {
+            self.grown = self.now;
+        }
         self.failed_bytes = 0;
         self.rescued_last = rescued;
         self.sampled = now;
@@ -113,6 +114,23 @@ impl Rates {
         if self.samples.len() > SAMPLES_MAX {
             self.samples.pop_front();
         }
+    }
+
+    /// Whether the clock's second is another one than at the last look at it.
+    pub fn is_due(&self, second: u64) -> bool {
+        second != self.second
+    }
+
+    /// Bytes rescued since the last sample, of `rescued` in all.
+    pub fn rescued_since_sample(&self, rescued: u64) -> u64 {
+        rescued.saturating_sub(self.rescued_last)
+    }
+
+    /// The current and the average rate that a sample would have now.
+    fn rates_at(&self, now: u64, rescued: u64) -> (u64, u64) {
+        let current = self.rescued_since_sample(rescued) / (now - self.sampled).max(1);
+        let average = rescued.saturating_sub(self.rescued_first) / (now - self.started).max(1);
+        (current, average)
     }
 
     /// Takes note of a read's result, in bytes.
@@ -128,18 +146,16 @@ impl Rates {
 
     /// Tells, after a read completed at `now`, whether the source is slow. Judged once a second; see [`RatesOptions`].
     pub fn judge_slowness(&mut self, now: u64, rescued: u64) -> Option<Slow> {
-        self.options.read_rate_min?;
-        self.tick(now, rescued);
-        if self.now <= self.slow_checked || self.now - self.started <= self.options.slow_delay_secs {
+        let least = self.options.read_rate_min?;
+        self.advance(now);
+        let now = self.now;
+        if now <= self.slow_checked || now - self.started <= self.options.slow_delay_secs {
             return None;
         }
-        self.slow_checked = self.now;
-        let least = match self.options.read_rate_min {
-            Some(0) => self.average / 10,
-            Some(rate) => rate,
-            None => return None,
-        };
-        if self.current >= least {
+        self.slow_checked = now;
+        let (current, average) = self.rates_at(now, rescued);
+        let least = if least == 0 { average / 10 } else { least };
+        if current >= least {
             self.was_slow = false;
             if self.options.slow_reset {
                 self.slow_reads = 0;
@@ -148,7 +164,7 @@ impl Rates {
         }
         self.slow_reads += 1;
         let continued = std::mem::replace(&mut self.was_slow, true);
-        Some(Slow { rate: self.current, continued })
+        Some(Slow { rate: current, continued })
     }
 
     /// A new pass begins: what the last one's rate was tells nothing about it.
@@ -156,17 +172,25 @@ impl Rates {
         self.samples.clear();
     }
 
-    /// A pause that was only simulated, or one that must not count as time without data, in seconds.
+    /// A pause that is only simulated, in seconds: from the clock's next second on it is as if it had been.
     pub fn add_shown_pause(&mut self, secs: f64) {
         self.pause_shown += secs;
     }
 
-    /// Time in which nothing could be read passes without counting for [`Rates::idle_secs`], nor for the current rate.
-    pub fn forgive_pause(&mut self, now: u64) {
-        self.step_back(now);
-        self.now = now;
-        self.sampled = now;
-        self.grown = now;
+    /// A pause of so many seconds has ended at `now`: it does not count for [`Rates::idle_secs`]. The current rate and
+    /// slowness begin anew.
+    pub fn forgive_pause(&mut self, secs: u64, now: u64) {
+        let idle_since = self.grown + secs;
+        self.begin_again(now);
+        self.grown = idle_since.min(self.now);
+    }
+
+    /// The source could not be read until `now`: this counts as if it had just begun.
+    pub fn begin_again(&mut self, now: u64) {
+        self.advance(now);
+        self.sampled = self.now;
+        self.slow_checked = self.now;
+        self.grown = self.now;
     }
 
     /// Bytes per second in the last second.
@@ -196,10 +220,10 @@ impl Rates {
 
     /// Seconds that this run has taken, simulated pauses included.
     pub fn run_secs(&self) -> u64 {
-        self.now - self.started + self.pause_shown as u64
+        self.now - self.started
     }
 
-    /// The second that it is, in the clock's count.
+    /// The second that it is, in the clock's count with simulated pauses added.
     pub fn now(&self) -> u64 {
         self.now
     }
@@ -225,10 +249,21 @@ impl Rates {
         Some((*self.samples.iter().min()?, *self.samples.iter().max()?))
     }
 
+    /// The clock shows `second`. Simulated pauses count from its next second on.
+    fn advance(&mut self, second: u64) {
+        self.step_back(second);
+        if second != self.second {
+            self.second = second;
+            self.now = second + self.pause_shown.round() as u64;
+        }
+    }
+
     /// The clock may be set back: move all instants with it, so that no time is negative.
-    fn step_back(&mut self, now: u64) {
-        if now < self.now {
-            let back = self.now - now;
+    fn step_back(&mut self, second: u64) {
+        if second < self.second {
+            let back = self.second - second;
+            self.second = second;
+            self.now -= back;
             for instant in [&mut self.started, &mut self.sampled, &mut self.slow_checked, &mut self.grown] {
                 *instant = instant.saturating_sub(back);
             }
@@ -245,13 +280,29 @@ mod tests {
     fn a_source_is_judged_once_a_second_and_not_before_the_delay() {
         let options = RatesOptions { read_rate_min: Some(1000), slow_delay_secs: 2, slow_reset: true };
         let mut rates = Rates::new(options, 100, 0);
-        assert_eq!(rates.judge_slowness(102, 10), None);
-        assert_eq!(rates.judge_slowness(103, 10), Some(Slow { rate: 0, continued: false }));
-        assert_eq!(rates.judge_slowness(103, 10), None);
-        assert_eq!(rates.judge_slowness(104, 20), Some(Slow { rate: 10, continued: true }));
-        assert_eq!(rates.slow_reads(), 2);
-        assert_eq!(rates.judge_slowness(105, 5000), None);
-        assert_eq!(rates.slow_reads(), 0);
+        // One look after each read, as the loop does.
+        let mut look = |now, rescued| {
+            let slow = rates.judge_slowness(now, rescued);
+            rates.tick(now, rescued);
+            (slow, rates.slow_reads())
+        };
+        assert_eq!(look(102, 10), (None, 0));
+        assert_eq!(look(103, 10), (Some(Slow { rate: 0, continued: false }), 1));
+        assert_eq!(look(103, 10), (None, 1));
+        assert_eq!(look(104, 20), (Some(Slow { rate: 10, continued: true }), 2));
+        assert_eq!(look(105, 5000), (None, 0));
+    }
+
+    #[test]
+    fn simulated_pauses_count_from_the_next_second_on_and_a_real_one_is_no_time_without_data() {
+        let mut rates = Rates::new(RatesOptions::default(), 100, 0);
+        rates.add_shown_pause(2.5);
+        rates.tick(100, 50);
+        assert_eq!(rates.run_secs(), 0);
+        rates.tick(101, 400);
+        assert_eq!((rates.run_secs(), rates.current(), rates.idle_secs()), (4, 100, 0));
+        rates.forgive_pause(5, 107);
+        assert_eq!((rates.run_secs(), rates.idle_secs()), (10, 1));
     }
 
     #[test]

@@ -63,9 +63,8 @@ pub struct Rescue<'a> {
     rates: Rates,
     position: Position,
     stage: Option<Stage>,
-    /// Bytes read without damage since the last damage; enough of them at the start.
+    /// Bytes read briskly and without damage since the last damage or slow read; nearly enough of them at the start.
     clean: u64,
-    second_copied: (u64, u64),
     last_good: Option<(Offset, Vec<u8>)>,
     /// What reading the last good sector again showed.
     suspicion: Option<Trouble>,
@@ -89,13 +88,13 @@ impl<'a> Rescue<'a> {
             interrupt: with.interrupt,
             keeper: with.keeper,
             heading: with.heading,
-            clean: options.ahead_after.unwrap_or(0),
+            // The first read shows whether the source is fast enough for more.
+            clean: options.ahead_after.unwrap_or(0).saturating_sub(1),
             options,
             book,
             rates,
             position,
             stage: None,
-            second_copied: (now, 0),
             last_good: None,
             suspicion: None,
             image_untrusted: false,
@@ -208,14 +207,21 @@ impl<'a> Rescue<'a> {
                 }
                 return Err(stop);
             }
-            self.after_read(&done)?;
+            self.save_if_due()?;
+            if done.failed {
+                self.look_after_failure()?;
+            }
             outcome.earlier_reads = reads + done.reads - 1;
             reads += done.reads;
             outcome.last = done.last;
             outcome.last_copied = done.copied;
             outcome.failed = done.failed;
+            self.throttle();
             outcome.slow = self.judge(sweep);
+            self.stop_at(self.options.limits.passed_by_slowness(&self.rates))?;
             self.await_left_behind(sweep)?;
+            // Now, and not before the next read: a pause in between counts for what is read after it.
+            self.rates.tick(self.clock.now().whole_secs(), self.book.bytes(Status::Finished));
             self.recover_from(&outcome)?;
             let ends = match sweep.ends_at {
                 EndsAt::RangeEnd => false,
@@ -245,7 +251,6 @@ impl<'a> Rescue<'a> {
         if is_new_pass {
             self.begin_pass(sweep.stage);
         }
-        self.rates.tick(self.clock.now().whole_secs(), self.book.bytes(Status::Finished));
         self.tell(&Event::Reading { range: request });
         self.stop_if_suspicious()?;
         self.stop_at(self.options.limits.passed(&self.book, &self.rates))?;
@@ -274,7 +279,6 @@ impl<'a> Rescue<'a> {
 
     fn end_pass(&mut self) {
         if self.stage.is_some() {
-            self.rates.tick(self.clock.now().whole_secs(), self.book.bytes(Status::Finished));
             self.tell(&Event::PassEnds);
         }
     }
@@ -284,7 +288,8 @@ impl<'a> Rescue<'a> {
         if !is_first && self.options.pause_on_pass > Nanos::ZERO {
             self.tell(&Event::PauseBegins);
             self.clock.sleep(self.options.pause_on_pass);
-            self.rates.forgive_pause(self.clock.now().whole_secs());
+            let secs = self.options.pause_on_pass.whole_secs();
+            self.rates.forgive_pause(secs, self.clock.now().whole_secs());
         }
         self.stage = Some(stage);
         self.rates.new_pass();
@@ -299,25 +304,20 @@ impl<'a> Rescue<'a> {
         Ok(())
     }
 
-    fn after_read(&mut self, done: &Done) -> Result<(), Stop> {
+    fn save_if_due(&mut self) -> Result<(), Stop> {
         let clock = self.clock;
         if self.keeper.as_ref().is_some_and(|keeper| keeper.is_due(clock, self.book.map().len())) {
             self.save(Occasion::Interval)?;
         }
-        if let Some(rate) = self.options.read_rate_max {
-            self.throttle(rate, done.copied);
-        }
         Ok(())
     }
 
-    fn throttle(&mut self, rate: u64, copied: u64) {
-        let now = self.clock.now();
+    /// When too much came in the second that is counted, waits for the next one.
+    fn throttle(&mut self) {
+        let Some(most) = self.options.read_rate_max else { return };
+        let (now, rescued) = (self.clock.now(), self.book.bytes(Status::Finished));
         let second = now.whole_secs();
-        if self.second_copied.0 != second {
-            self.second_copied = (second, 0);
-        }
-        self.second_copied.1 += copied;
-        if self.second_copied.1 > rate {
+        if !self.rates.is_due(second) && self.rates.rescued_since_sample(rescued) > most {
             self.clock.sleep(Nanos::from_secs(second + 1).since(now));
         }
     }
@@ -330,16 +330,24 @@ impl<'a> Rescue<'a> {
         self.rates.judge_slowness(now, self.book.bytes(Status::Finished))
     }
 
+    /// Looks whether the source is still there, and still gives what it gave before.
+    fn look_after_failure(&mut self) -> Result<(), Stop> {
+        if self.options.marking == Marking::AtOnce {
+            self.reader.source.presence().map_err(|error| Stop::Failed(Trouble::Source(error)))?;
+        }
+        if self.options.check_on_error { self.check_last_good() } else { Ok(()) }
+    }
+
     /// Does what the options ask for after a failed or slow read.
     fn recover_from(&mut self, outcome: &Outcome) -> Result<(), Stop> {
         if !outcome.failed && outcome.slow.is_none() {
             return Ok(());
         }
-        if outcome.failed && self.options.marking == Marking::AtOnce {
-            self.reader.source.presence().map_err(|error| Stop::Failed(Trouble::Source(error)))?;
-        }
-        if outcome.failed && self.options.check_on_error {
-            self.check_last_good()?;
+        // GNU ddrescue leaves a pass that has copied down to the source's beginning before it thinks of this.
+        let Sweep { direction, stage, .. } = &outcome.sweep;
+        let is_copied_down = *direction == Direction::Backwards && outcome.last.start() == Offset::ZERO;
+        if is_copied_down && stage.phase == Phase::Copying {
+            return Ok(());
         }
         if self.options.reopen_on_error {
             self.reader.forget_extents();

@@ -5,6 +5,8 @@
 
 mod modes;
 mod random;
+mod same_file;
 mod screens;
 mod side;
+mod slow;
 mod usage;

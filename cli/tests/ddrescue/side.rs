@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -41,6 +41,17 @@ pub struct Outcome {
 
 /// Runs one side in `folder`, where it finds its files; names in `words` are relative to that.
 pub fn run(side: Side, folder: &Path, words: &[String], input: &[u8]) -> Outcome {
+    run_with(side, folder, words, input, &[])
+}
+
+/// The same with these variables in its environment.
+pub fn run_with(
+    side: Side,
+    folder: &Path,
+    words: &[String],
+    input: &[u8],
+    variables: &[(&str, PathBuf)],
+) -> Outcome {
     let (program, name) = match side {
         Side::Original => (ORIGINAL, "ddrescue"),
         Side::Ours => (OURS, "ddrescue"),
@@ -49,6 +60,7 @@ pub fn run(side: Side, folder: &Path, words: &[String], input: &[u8]) -> Outcome
     let _ = fs::remove_file(folder.join("reads"));
     let mut command = Command::new(program);
     command.arg0(name).args(words).current_dir(folder).env("LC_ALL", "C").env("HOME", folder);
+    command.envs(variables.iter().map(|(name, value)| (name, value)));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let process = nix::unistd::Pid::from_raw(child.id() as i32);
@@ -210,7 +222,8 @@ fn without_sums(lines: &[String]) -> Vec<String> {
     lines.iter().map(without).collect()
 }
 
-fn first_difference(name: &str, original: &[String], ours: &[String]) -> String {
+/// Shows where two rows of lines differ; empty if they do not.
+pub fn first_difference(name: &str, original: &[String], ours: &[String]) -> String {
     if original == ours {
         return String::new();
     }

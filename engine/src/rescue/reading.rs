@@ -19,6 +19,8 @@ use crate::{Direction, Event, IfUnread, LostRemedy, SaveRemedy, Sweep, Tried};
 const WATCH_INTERVAL: Nanos = Nanos::from_millis(100);
 /// After how long somebody is told that a read does not come back.
 const WATCH_PATIENCE: Nanos = Nanos::from_secs(2);
+/// Bytes per second below which reads are not joined: nobody sees, stops or judges anything while one is on its way.
+const BRISK_RATE: u64 = 256 << 10;
 
 /// What a request led to.
 struct Answered {
@@ -71,6 +73,9 @@ impl<'a> Rescue<'a> {
     fn record_row(&mut self, sweep: &Sweep, range: ByteRange, data: &[u8], took: Nanos) -> Done {
         self.book.change(range, Status::Finished);
         self.rates.read(range.length(), 0);
+        if !is_brisk(range.length(), took) {
+            self.clean = 0;
+        }
         let (unit, direction) = (sweep.unit, sweep.direction);
         let tried =
             Tried { range, unit, direction, copied: range.length(), failed: 0, errno: None, data, took };
@@ -260,7 +265,7 @@ impl<'a> Rescue<'a> {
                 }
             };
             self.check_interrupt()?;
-            self.rates.forgive_pause(self.clock.now().whole_secs());
+            self.rates.begin_again(self.clock.now().whole_secs());
             match self.reader.source.recover(measure) {
                 Ok(()) => break,
                 Err(next @ SourceError::Anonymous { .. }) => error = next,
@@ -395,7 +400,8 @@ impl<'a> Rescue<'a> {
             self.burst.good(good);
         }
         self.rates.read(good.length(), failed);
-        self.clean = if failed > 0 { 0 } else { self.clean.saturating_add(good.length()) };
+        let is_clean = failed == 0 && is_brisk(good.length(), took);
+        self.clean = if is_clean { self.clean.saturating_add(good.length()) } else { 0 };
         let (unit, direction) = (sweep.unit, sweep.direction);
         let tried =
             Tried { range: request, unit, direction, copied: good.length(), failed, errno, data, took };
@@ -437,4 +443,8 @@ impl<'a> Rescue<'a> {
         self.tell(&Event::EndFound(at));
         Ok(())
     }
+}
+
+fn is_brisk(bytes: u64, took: Nanos) -> bool {
+    u128::from(bytes) * 1_000_000_000 >= u128::from(BRISK_RATE) * u128::from(took.nanoseconds())
 }

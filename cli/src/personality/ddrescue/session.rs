@@ -177,8 +177,9 @@ pub fn rescue_options<S>(job: &Job, begin: &Start<S>) -> RescueOptions {
         synchronous: job.synchronous,
         size_min: job.extend_outfile,
     };
-    // A copy within one file may read what it wrote just before: never ahead.
-    let is_ahead = begin.test_map.is_none() && !job.same_file;
+    // A copy within one file may read what it wrote just before: never ahead. And whether a source is slow is judged by
+    // the single reads of each second: joined ones would find out megabytes later.
+    let is_ahead = begin.test_map.is_none() && !job.same_file && job.min_read_rate.is_none();
     RescueOptions {
         sector: job.sector.into(),
         write,
