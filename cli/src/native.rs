@@ -49,7 +49,11 @@ pub enum Action {
 
 /// Runs a command with its whole command line.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
-    let result = match Cli::parse_from(arguments.iter()).action {
+    let cli = match Cli::try_parse_from(arguments.iter()) {
+        Ok(cli) => cli,
+        Err(told) => return tell(&told),
+    };
+    let result = match cli.action {
         // Its options come from ddrescue's table: see `rescue::dialect`.
         Action::Rescue { .. } => return rescue::run(arguments),
         Action::GenDocs { folder } => gen_docs::write(&folder).map(|()| 0).map_err(|e| Failure::System {
@@ -66,6 +70,19 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
             let _ = writeln!(anstream::stderr(), "diskwright: {}", failure.told());
             ExitCode::from(failure.status())
         }
+    }
+}
+
+/// Prints the help or version that was asked for, or what is wrong with the command line.
+fn tell(told: &clap::Error) -> ExitCode {
+    let printed = told.print().and_then(|()| std::io::stdout().flush());
+    match printed {
+        // A closed pipe is the reader's choice, and nobody is left to be told when standard error is gone.
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe && !told.use_stderr() => {
+            let _ = writeln!(anstream::stderr(), "diskwright: cannot write to standard output: {error}");
+            ExitCode::from(4)
+        }
+        _ => ExitCode::from(told.exit_code() as u8),
     }
 }
 

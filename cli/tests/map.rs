@@ -224,3 +224,34 @@ fn annotated_maps_are_maps() {
     fs::write(folder.path().join("annotated.map"), &annotated).unwrap();
     assert_eq!(folder.run("compare a.map annotated.map").status.code(), Some(0));
 }
+
+#[test]
+fn what_would_wait_or_never_end_is_no_map() {
+    let folder = Folder::new();
+    nix::unistd::mkfifo(&folder.path().join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for line in
+        ["show pipe", "show /dev/zero", "done pipe", "or a.map pipe", "create /dev/zero", "picture pipe"]
+    {
+        let (status, text) = folder.failure(line);
+        assert_eq!(status, 5, "{line}: {text}");
+        assert!(text.contains("no regular file"), "{line}: {text}");
+    }
+    // What a shell has opened for us is as good as standard input.
+    let program = env!("CARGO_BIN_EXE_diskwright");
+    let mut shell = Command::new("bash");
+    shell.current_dir(folder.path()).arg("-c").arg(format!("{program} map done <(cat done.map)"));
+    assert_eq!(shell.status().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_picture_that_cannot_be_written_is_a_failure() {
+    let folder = Folder::new();
+    for words in ["picture a.map", "show a.map", "invert a.map"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_diskwright"));
+        command.arg("map").args(words.split(' ')).current_dir(folder.path());
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = command.stdout(full).stderr(Stdio::piped()).output().unwrap();
+        assert_eq!(output.status.code(), Some(4), "{words}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("standard output"), "{words}");
+    }
+}

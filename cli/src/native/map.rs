@@ -23,6 +23,9 @@ mod svg;
 
 use files::{Blocks, Output};
 
+/// Bytes of a list of sectors, or of a bitmap, that make sense: a bitmap of 64 TiB in sectors of 512 bytes.
+const LIST_BYTES_MAX: u64 = 16 << 30;
+
 /// What to do with maps. `-` as a file name is standard input.
 #[derive(Debug, Subcommand)]
 pub enum MapCommand {
@@ -416,7 +419,7 @@ fn create(
         let text = "--types takes two statuses for create: the one of listed sectors and that of all others";
         return Err(Failure::Usage(text.to_owned()));
     };
-    let text = files::bytes_of(input)?;
+    let text = files::bytes_of(input, LIST_BYTES_MAX)?;
     let found_bytes = match sectors.bitmap {
         Some(bit) => list::parse_bitmap(&text, bit.order(), sectors.sector),
         None => list::parse_list(&text, sectors.sector)

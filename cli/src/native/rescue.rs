@@ -73,6 +73,7 @@ fn rescue(mut wanted: Wanted) -> Result<ExitCode, Failure> {
     files::settle_sectors(&mut wanted.job, &info);
     let wanted = &wanted;
     let job = &wanted.job;
+    files::check_positions(job, &info)?;
     check_places(wanted, &info)?;
     // Before the map is read: whoever holds the destination may still save it.
     let claim = wanted.claim(&real)?;
@@ -176,6 +177,7 @@ fn judge(
 fn check_places(wanted: &Wanted, source: &DeviceInfo) -> Result<(), Failure> {
     if let Destination::File(path) = &wanted.destination {
         checks::check_destination(source, path, wanted.overwrite())?;
+        checks::check_abilities(path, &wanted.job)?;
     }
     let job = &wanted.job;
     let logs = [&job.log_events, &job.log_rates, &job.log_reads];

@@ -165,3 +165,61 @@ fn the_file_behind_a_loop_device_a_mistyped_device_and_a_folder_are_no_destinati
     run(bench.folder.path()).expect(2).says("this is a folder");
     assert!(!Path::new("/dev/sdzz9").exists());
 }
+
+#[test]
+fn a_pipe_and_a_character_device_are_no_destinations_and_nobody_waits_for_a_reader() {
+    let bench = Bench::new();
+    image_file(&bench, "source", 1 << 20);
+    nix::unistd::mkfifo(&bench.path("pipe"), nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+    for name in ["pipe", "/dev/null"] {
+        let mut command = bench.command();
+        command.args(["rescue", "--force", "source", name, "map"]);
+        Ended::of(command.output().expect("diskwright runs"))
+            .expect(2)
+            .says("neither a file nor a block device");
+    }
+    assert!(!bench.path("map").exists());
+}
+
+#[test]
+fn positions_that_make_no_sense_are_wrong_use_and_nothing_is_written() {
+    let bench = Bench::new();
+    image_file(&bench, "source", 1 << 20);
+    let source = bench.path("source");
+    bench.rescue(&source, &["--input-position=1Mi"]).expect(2).says("is only 1048576 bytes long");
+    bench.rescue(&source, &["--output-position=0x7FFFFFFFFFF00000"]).expect(2).says("reaches that far");
+    assert!(!bench.image().exists() && !bench.path("image.map").exists());
+    bench.rescue(&source, &["--input-position=1048575", "--output-position=0"]).expect(0);
+}
+
+#[test]
+fn only_files_are_preallocated_and_extended() {
+    let bench = Bench::new();
+    let target = image_file(&bench, "target", 1 << 20);
+    let device = LoopDevice::with(&target, LoopOptions { writable: true, ..LoopOptions::default() });
+    image_file(&bench, "source", 1 << 20);
+    for option in ["--preallocate", "--extend-outfile=2Mi"] {
+        let mut command = bench.command();
+        command.args(["rescue", "--force", option, "source"]).arg(device.path()).arg("map");
+        Ended::of(command.output().expect("diskwright runs")).expect(2).says("only a regular file");
+    }
+    bench.rescue(&bench.path("source"), &["--preallocate", "--extend-outfile=2Mi"]).expect(0);
+    assert_eq!(std::fs::metadata(bench.image()).expect("an image").len(), 2 << 20);
+}
+
+#[test]
+fn help_that_cannot_be_written_is_a_failure_and_a_closed_pipe_is_none() {
+    let bench = Bench::new();
+    for words in [&["rescue", "--help"][..], &["rescue", "--version"], &["--help"], &["map", "--help"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").expect("a device");
+        let mut command = bench.command();
+        let ended =
+            Ended::of(command.args(words).stdout(full).stderr(Stdio::piped()).output().expect("it runs"));
+        ended.expect(4).says("cannot write to standard output");
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = bench.command();
+        Ended::of(command.args(words).stdout(writer).stderr(Stdio::piped()).output().expect("it runs"))
+            .expect(0);
+    }
+}

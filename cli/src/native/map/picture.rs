@@ -2,7 +2,7 @@
 //!
 //! Owns the layout, and the colour and character of each status. Must not know files.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 
 use block::RangeSet;
 use map::picture::cells_in;
@@ -10,6 +10,7 @@ use map::{RescueMap, Status, Summary};
 use ratatui::crossterm::terminal;
 
 use super::annotate::readable;
+use super::files::Output;
 use crate::native::Failure;
 
 /// What a cell without a byte of the domain shows.
@@ -28,9 +29,12 @@ pub(super) fn print(
     let width = usize::from(width.unwrap_or(window_width)).saturating_sub(AXIS_WIDTH).max(1);
     let height = usize::from(height.unwrap_or(window_height)).saturating_sub(LEGEND_LINES + 1).max(1);
     let text = drawing(map, domain, width, height);
-    // Nobody is left to be told when the terminal is gone.
-    let _ = anstream::stdout().write_all(text.as_bytes());
-    Ok(0)
+    // Colours only where they are seen.
+    let choice = anstream::AutoStream::choice(&std::io::stdout());
+    Output::Stdout.stream(|out| match choice {
+        anstream::ColorChoice::Never => write!(out, "{}", anstream::adapter::strip_str(&text)),
+        _ => out.write_all(text.as_bytes()),
+    })
 }
 
 const AXIS_WIDTH: usize = 11;

@@ -10,6 +10,8 @@ use block::device::{self, DeviceInfo, Usage};
 use block::{Clock, Nanos};
 use thiserror::Error;
 
+use crate::personality::ddrescue::job::Job;
+
 /// How often a claimed destination is tried before it is given up.
 const CLAIM_TRIES: u32 = 30;
 /// Time between two tries.
@@ -40,6 +42,23 @@ pub enum Refusal {
     /// The destination is a folder.
     #[error("{}: this is a folder; name a file in it", .0.display())]
     Folder(PathBuf),
+    /// The destination is a pipe, a socket or a character device.
+    #[error(
+        "{}: this is neither a file nor a block device, so nothing could be kept in it; name a file, or discard: to \
+         keep nothing",
+        .0.display()
+    )]
+    NothingToKeepIn(PathBuf),
+    /// Something was asked for that only a file can do.
+    #[error("{}: only a regular file can be {how}; leave out {option}", path.display())]
+    OnlyFiles {
+        /// The destination.
+        path: PathBuf,
+        /// What cannot be done with it.
+        how: &'static str,
+        /// By which option it was asked for.
+        option: &'static str,
+    },
     /// The destination is a device in use.
     #[error("{}: this destination is in use ({usage}); unmount or release it first, or name another one", path.display())]
     InUse {
@@ -228,6 +247,9 @@ pub fn check_destination(
     if here.is_dir() {
         return Err(Refusal::Folder(path()));
     }
+    if !here.file_type().is_file() && !here.file_type().is_block_device() {
+        return Err(Refusal::NothingToKeepIn(path()));
+    }
     if here.file_type().is_block_device()
         && let Some(usage) = device::usage_of(destination).first()
     {
@@ -237,6 +259,19 @@ pub fn check_destination(
         return Err(Refusal::Device(path()));
     }
     Ok(())
+}
+
+/// Refuses what only a regular file can do, if the destination is none.
+pub fn check_abilities(destination: &Path, job: &Job) -> Result<(), Refusal> {
+    if !fs::metadata(destination).is_ok_and(|metadata| !metadata.is_file()) {
+        return Ok(());
+    }
+    let (how, option) = match job {
+        Job { preallocate: true, .. } => ("preallocated", "--preallocate"),
+        Job { extend_outfile: Some(_), .. } => ("extended", "--extend-outfile"),
+        _ => return Ok(()),
+    };
+    Err(Refusal::OnlyFiles { path: destination.to_owned(), how, option })
 }
 
 /// Refuses to write to the disk that is to be rescued, be it the image, the map or a log.

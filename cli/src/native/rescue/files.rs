@@ -56,6 +56,26 @@ fn open_file(wanted: &Wanted) -> Result<FileSource, Failure> {
     })
 }
 
+/// Refuses positions that the source does not have, or that no destination could have.
+pub(super) fn check_positions(job: &Job, info: &DeviceInfo) -> Result<(), Failure> {
+    let start = job.input_position;
+    if let Some(size) = info.size.filter(|size| *size > 0 && start >= *size) {
+        let path = info.path.display();
+        return Err(Failure::usage(format!(
+            "--input-position={start}: {path} is only {size} bytes long; name an earlier position"
+        )));
+    }
+    let end = info.size.unwrap_or(start).min(job.size.map_or(u64::MAX, |size| start.saturating_add(size)));
+    let last = job.output_position.unwrap_or(start).checked_add(end.saturating_sub(start));
+    if last.is_none_or(|last| last > i64::MAX as u64) {
+        let at = job.output_position.unwrap_or(start);
+        return Err(Failure::usage(format!(
+            "--output-position={at}: no file and no device reaches that far; name an earlier position"
+        )));
+    }
+    Ok(())
+}
+
 /// Sectors are the medium's own unless somebody said otherwise.
 pub(super) fn settle_sectors(job: &mut Job, info: &DeviceInfo) {
     if job.sector == 0 {

@@ -10,7 +10,7 @@ use map::Status;
 use serde_json::json;
 
 use super::Summary;
-use super::failure::chain;
+use super::failure::{Failure, chain};
 use super::json;
 use super::operator::Person;
 use super::simulated::Verdict;
@@ -19,9 +19,15 @@ use crate::personality::ddrescue::start::Start;
 use crate::personality::number;
 
 /// Prints what was asked for.
-pub(super) fn print(text: &str) {
-    // A closed standard output is the reader's choice.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+pub(super) fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        // A closed pipe is the reader's choice.
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::system(format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Says something to whoever looks on.

@@ -3,6 +3,7 @@
 //! Owns these sentences. Must not know how the numbers came about.
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use engine::{Book, Ending, Trouble};
@@ -168,8 +169,49 @@ impl Summary<'_> {
 
 /// A word as one can paste it into a shell.
 fn quoted(word: impl AsRef<OsStr>) -> String {
-    let word = word.as_ref().to_string_lossy();
-    let is_plain =
-        !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c));
-    if is_plain { word.into_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+    let bytes = word.as_ref().as_bytes();
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.is_empty() && text.chars().all(is_plain) => text.to_owned(),
+        Ok(text) if !text.contains(char::is_control) => format!("'{}'", text.replace('\'', "'\\''")),
+        // Names are bytes, and a terminal could not show these.
+        _ => {
+            let shown = bytes.iter().map(|byte| match byte {
+                b'\'' | b'\\' => format!("\\{}", char::from(*byte)),
+                b' '..=b'~' => char::from(*byte).to_string(),
+                _ => format!("\\{byte:03o}"),
+            });
+            format!("$'{}'", shown.collect::<String>())
+        }
+    }
+}
+
+fn is_plain(character: char) -> bool {
+    character.is_ascii_alphanumeric() || "/._-+=:,@%".contains(character)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_name_comes_out_of_a_shell_as_it_went_in() {
+        let names: [&[u8]; 8] = [
+            b"/dev/sdx",
+            b"",
+            b"two words",
+            b"it's",
+            "\u{e4}\u{2192}'".as_bytes(),
+            b"\xff\xfe1'\\'2",
+            b"line\nline\x1b[2J",
+            b"\x01777 $HOME `x`",
+        ];
+        for name in names {
+            let shown = quoted(OsStr::from_bytes(name));
+            let mut shell = std::process::Command::new("bash");
+            let output = shell.arg("-c").arg(format!("printf %s {shown}")).output().expect("bash runs");
+            assert_eq!(output.stdout, name, "{shown}");
+        }
+        assert_eq!(quoted("a/b.img"), "a/b.img");
+        assert_eq!(quoted("a b"), "'a b'");
+    }
 }

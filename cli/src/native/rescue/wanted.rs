@@ -119,11 +119,11 @@ fn parse_line(words: &[OsString], typed: Vec<OsString>) -> Result<Option<Wanted>
     let wish = job::evaluate(&typed, &gnu, &line.names).map_err(|refusal| usage(refusal.complaint.text))?;
     let mut job = match wish {
         Wish::Help => {
-            print(&DIALECT.help("diskwright rescue"));
+            print(&DIALECT.help("diskwright rescue"))?;
             return Ok(None);
         }
         Wish::Version => {
-            print(&format!("diskwright {}\n", env!("CARGO_PKG_VERSION")));
+            print(&format!("diskwright {}\n", env!("CARGO_PKG_VERSION")))?;
             return Ok(None);
         }
         Wish::Work(job) => *job,
