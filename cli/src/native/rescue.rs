@@ -77,6 +77,7 @@ fn rescue(mut wanted: Wanted) -> Result<ExitCode, Failure> {
     check_places(wanted, &info)?;
     // Before the map is read: whoever holds the destination may still save it.
     let claim = wanted.claim(&real)?;
+    let _map_claim = wanted.claim_map(&real)?;
     let mapfile = files::read_map(wanted)?;
     files::check_belonging(wanted, &info, mapfile.as_ref())?;
 

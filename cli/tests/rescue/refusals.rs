@@ -223,3 +223,44 @@ fn help_that_cannot_be_written_is_a_failure_and_a_closed_pipe_is_none() {
             .expect(0);
     }
 }
+
+#[test]
+fn two_rescues_never_keep_one_map() {
+    let bench = Bench::new();
+    image_file(&bench, "source", 8 << 20);
+    std::os::unix::fs::symlink("map", bench.path("link")).expect("a link");
+    let mut first = bench.command();
+    first.args([
+        "rescue",
+        "--quiet",
+        "--max-read-rate=100k",
+        "--mapfile-interval=0,5",
+        "source",
+        "image",
+        "map",
+    ]);
+    let mut first = first.spawn().expect("diskwright runs");
+    // Saved more than once: another file lies there now than at the start.
+    rig::wait_until("nothing is saved", || {
+        std::fs::read_to_string(bench.path("map")).is_ok_and(|text| text.contains("  +\n"))
+    });
+    let second = |map: &str| {
+        let mut command = bench.command();
+        command.args(["rescue", "source", "other", map]);
+        Ended::of(command.output().expect("diskwright runs"))
+    };
+    for name in ["map", "./map", "link"] {
+        second(name).expect(2).says("another rescue is using this map");
+    }
+    second("other.map").expect(0);
+    let id = nix::unistd::Pid::from_raw(first.id() as i32);
+    nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGKILL).expect("a signal can be sent");
+    first.wait().expect("a child");
+    std::fs::remove_file(bench.path("other")).expect("a file");
+    // Nothing stale keeps the next one away.
+    let mut command = bench.command();
+    command.args(["rescue", "source", "image", "map"]);
+    Ended::of(command.output().expect("diskwright runs")).expect(0);
+    let names: Vec<_> = std::fs::read_dir(bench.folder.path()).expect("a folder").flatten().collect();
+    assert!(names.iter().all(|entry| !entry.file_name().to_string_lossy().contains("lock")), "{names:?}");
+}

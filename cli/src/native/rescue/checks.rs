@@ -3,7 +3,11 @@
 //! Owns the refusals before a rescue begins. Must not know what a rescue does afterwards.
 
 use std::fs::{self, File, TryLockError};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::{Path, PathBuf};
 
 use block::device::{self, DeviceInfo, Usage};
@@ -82,6 +86,9 @@ pub enum Refusal {
     /// Another rescue writes to the destination.
     #[error("{}: another rescue is writing to this destination; wait for its end, or stop it first", .0.display())]
     Claimed(PathBuf),
+    /// Another rescue keeps this map.
+    #[error("{}: another rescue is using this map; wait for its end, stop it first, or name another map", .0.display())]
+    MapClaimed(PathBuf),
     /// The destination is a device, and nobody said that it may be overwritten.
     #[error("{}: this destination is a device; all on it will be lost: give --force if that is meant", .0.display())]
     Device(PathBuf),
@@ -158,6 +165,32 @@ pub fn claim(destination: &Path, clock: &dyn Clock) -> Result<Option<File>, Refu
         }
     }
     Err(Refusal::Claimed(destination.to_owned()))
+}
+
+/// Claims a map, be it there or not, so that no second rescue saves another one under its name. The claim lasts as long
+/// as what is returned; `None` where nobody could keep a map.
+///
+/// The map itself cannot be locked: each save puts another file in its place. A file beside it would be left behind by
+/// whoever is killed. So the claim is a socket without a file, called by the map's folder and name: the system gives the
+/// name to one process at a time, and takes it back at its end, however that comes. It holds within this machine.
+pub fn claim_map(map: &Path, clock: &dyn Clock) -> Result<Option<UnixDatagram>, Refusal> {
+    let resolved = map.canonicalize().unwrap_or_else(|_| map.to_owned());
+    let folder = resolved.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let (Ok(folder), Some(name)) = (fs::metadata(folder), resolved.file_name()) else { return Ok(None) };
+    // Names of sockets are short; those of files need not be.
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    let claim = format!("diskwright map {:x}:{:x}:{:x}", folder.dev(), folder.ino(), hasher.finish());
+    let Ok(address) = SocketAddr::from_abstract_name(claim) else { return Ok(None) };
+    for _ in 0..CLAIM_TRIES {
+        match UnixDatagram::bind_addr(&address) {
+            Ok(socket) => return Ok(Some(socket)),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => clock.sleep(CLAIM_PAUSE),
+            // A sandbox without sockets cannot tell.
+            Err(_) => return Ok(None),
+        }
+    }
+    Err(Refusal::MapClaimed(map.to_owned()))
 }
 
 /// A file of a run: what it is, and its name.

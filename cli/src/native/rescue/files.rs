@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
 use block::device::DeviceInfo;
@@ -209,6 +210,11 @@ impl Wanted {
         let named = |parts: &[Option<checks::Part>]| parts.iter().flatten().cloned().collect::<Vec<_>>();
         self.map.as_deref().map_or(Ok(()), checks::check_map)?;
         checks::check_names(&named(&read), &named(&written))
+    }
+
+    /// Claims the map for this rescue alone.
+    pub(super) fn claim_map(&self, clock: &dyn Clock) -> Result<Option<UnixDatagram>, Refusal> {
+        self.map.as_deref().map_or(Ok(None), |map| checks::claim_map(map, clock))
     }
 
     /// Claims the destination for this rescue alone.
