@@ -3,6 +3,7 @@
 //! Owns the promise of [`BlockSink::flush`]: what was written before it survives a crash. Must not know maps.
 //! A kind of sink is one file in `sink/`.
 
+use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 
 use thiserror::Error;
@@ -28,6 +29,12 @@ pub trait BlockSink: Send {
 
     /// Writes all of `bytes` at `at`.
     fn write_at(&mut self, at: Offset, bytes: &[u8]) -> Result<(), SinkError>;
+
+    /// Makes `at` hold what the file `from` holds in `range`, by sharing its blocks: nothing is read or written. `false` if
+    /// that cannot be had here, for whatever reason; then nothing has changed that a write would not change.
+    fn share(&mut self, _from: BorrowedFd<'_>, _range: ByteRange, _at: Offset) -> bool {
+        false
+    }
 
     /// Makes `range` read as zeros.
     fn write_zeros(&mut self, range: ByteRange) -> Result<(), SinkError> {
@@ -111,6 +118,9 @@ impl<S: BlockSink + ?Sized> BlockSink for Box<S> {
     }
     fn write_at(&mut self, at: Offset, bytes: &[u8]) -> Result<(), SinkError> {
         (**self).write_at(at, bytes)
+    }
+    fn share(&mut self, from: BorrowedFd<'_>, range: ByteRange, at: Offset) -> bool {
+        (**self).share(from, range, at)
     }
     fn write_zeros(&mut self, range: ByteRange) -> Result<(), SinkError> {
         (**self).write_zeros(range)

@@ -5,6 +5,7 @@
 //! Damage is data: a bad sector is a reply. Only what says nothing about the medium, such as a lost device, is an
 //! error. A kind of source is one file in `source/`.
 
+use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 
 use thiserror::Error;
@@ -57,6 +58,11 @@ pub trait BlockSource: Send {
     /// Tells which parts of `range` hold data, in order, touching, covering it. Never reads. All data if it cannot tell.
     fn extents(&mut self, range: ByteRange) -> Vec<Extent> {
         vec![Extent { range, kind: ExtentKind::Data }]
+    }
+
+    /// The regular file whose bytes these are, for sinks that can share its blocks.
+    fn shareable(&self) -> Option<BorrowedFd<'_>> {
+        None
     }
 
     /// Reads in flight, for sources that can do several, or leave one behind that hangs.
@@ -365,6 +371,9 @@ macro_rules! pass_on {
             }
             fn extents(&mut self, range: ByteRange) -> Vec<Extent> {
                 (**self).extents(range)
+            }
+            fn shareable(&self) -> Option<BorrowedFd<'_>> {
+                (**self).shareable()
             }
             fn queue(&mut self) -> Option<&mut dyn ReadQueue> {
                 (**self).queue()

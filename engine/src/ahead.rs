@@ -15,7 +15,7 @@ use block::{
 
 use crate::Sweep;
 
-/// A hole is passed over in pieces of this many bytes, so that a signal is heard soon.
+/// What is not read is passed over in pieces of this many bytes, so that a signal is heard soon.
 const HOLE_PIECE_BYTES: u64 = 64 << 20;
 /// How far ahead the source is asked about holes, in bytes.
 const EXTENTS_BYTES: u64 = 1 << 30;
@@ -34,12 +34,24 @@ pub(crate) struct Reader<'a> {
     left_behind: Option<LeftBehind>,
     /// What is known about holes: a stretch of one kind.
     extent: Option<block::Extent>,
+    /// Whether data is not read, because the destination can share it.
+    shares: bool,
 }
 
 struct Piece {
     range: ByteRange,
-    /// `None`: a hole, which nobody reads.
-    ticket: Option<Ticket>,
+    how: Asked,
+}
+
+/// How a piece comes to be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// By a read.
+    Read(Ticket),
+    /// A hole, which nobody reads.
+    Hole,
+    /// Data that can be shared, which nobody reads.
+    Shareable,
 }
 
 /// A read that took too long.
@@ -58,14 +70,19 @@ pub(crate) enum Fetched {
     Data { range: ByteRange, buffer: Buffer },
     /// Zeros that nobody stored.
     Hole { range: ByteRange },
+    /// Data that nobody has read, for the destination to share.
+    Shareable { range: ByteRange },
     /// Did not come back whole; read it request by request.
     Broken,
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(source: &'a mut dyn BlockSource) -> Reader<'a> {
+    /// Reads from `source`; if `shares`, only what its file cannot share.
+    pub(crate) fn new(source: &'a mut dyn BlockSource, shares: bool) -> Reader<'a> {
+        let shares = shares && source.shareable().is_some();
         Reader {
             source,
+            shares,
             pool: Vec::new(),
             pieces: VecDeque::new(),
             arrived: BTreeMap::new(),
@@ -98,9 +115,13 @@ impl<'a> Reader<'a> {
         }
         let Some(first) = self.pieces.front() else { return Some(Fetched::Broken) };
         let range = first.range;
-        let Some(ticket) = first.ticket else {
-            self.pieces.pop_front();
-            return Some(Fetched::Hole { range });
+        let ticket = match first.how {
+            Asked::Read(ticket) => ticket,
+            how => {
+                self.pieces.pop_front();
+                let is_hole = how == Asked::Hole;
+                return Some(if is_hole { Fetched::Hole { range } } else { Fetched::Shareable { range } });
+            }
         };
         let completion = self.await_ticket(ticket, wait)?;
         self.pieces.pop_front();
@@ -184,6 +205,12 @@ impl<'a> Reader<'a> {
         self.pool.push(buffer);
     }
 
+    /// The destination cannot share what the source holds.
+    pub(crate) fn share_no_more(&mut self) {
+        self.shares = false;
+        self.drop_ahead();
+    }
+
     /// The source may be another one now.
     pub(crate) fn forget_extents(&mut self) {
         self.extent = None;
@@ -195,22 +222,23 @@ impl<'a> Reader<'a> {
         while self.pieces.len() < abilities.in_flight_max && self.queue_len() < abilities.in_flight_max {
             let Some((_, next)) = self.plan else { return };
             let Some(range) = sweep.piece_at(next, piece_bytes) else { return };
-            let (range, ticket) = match self.hole_at(sweep, next) {
-                Some(hole) => (hole, None),
+            let (range, how) = match self.unread_at(sweep, next) {
+                Some((range, ExtentKind::Hole)) => (range, Asked::Hole),
+                Some((range, ExtentKind::Data)) => (range, Asked::Shareable),
                 None => {
                     let length = range.length() as usize;
                     let buffer = self.buffer(length);
                     let Some(queue) = self.source.queue() else { return };
-                    (range, Some(queue.submit(ReadRequest { at: range.start(), length, buffer })))
+                    (range, Asked::Read(queue.submit(ReadRequest { at: range.start(), length, buffer })))
                 }
             };
             self.plan = Some((sweep.clone(), sweep.after(range)));
-            self.pieces.push_back(Piece { range, ticket });
+            self.pieces.push_back(Piece { range, how });
         }
     }
 
-    /// Returns a row of whole requests at `at` that lies in a hole.
-    fn hole_at(&mut self, sweep: &Sweep, at: Offset) -> Option<ByteRange> {
+    /// Returns a row of whole requests at `at` that need not be read, as it lies in a hole, or in data that can be shared.
+    fn unread_at(&mut self, sweep: &Sweep, at: Offset) -> Option<(ByteRange, ExtentKind)> {
         let byte = match sweep.direction {
             crate::Direction::Forwards => at,
             crate::Direction::Backwards => at.saturating_back(1),
@@ -223,11 +251,11 @@ impl<'a> Reader<'a> {
             let extents = self.source.extents(ahead.overlap(sweep.range));
             self.extent = extents.into_iter().find(|extent| extent.range.contains(byte));
         }
-        let extent = self.extent.filter(|extent| extent.kind == ExtentKind::Hole)?;
+        let extent = self.extent.filter(|extent| extent.kind == ExtentKind::Hole || self.shares)?;
         let largest = (HOLE_PIECE_BYTES / sweep.unit * sweep.unit).max(sweep.unit);
         let piece = sweep.piece_at(at, largest)?;
         let common = piece.overlap(extent.range);
-        // Cut to whole requests that lie in the hole.
+        // Cut to whole requests that lie in it.
         let common = match sweep.direction {
             _ if common == piece => piece,
             crate::Direction::Forwards => {
@@ -238,9 +266,9 @@ impl<'a> Reader<'a> {
                 if start >= common.end() { return None } else { ByteRange::between(start, common.end()) }
             }
         };
-        // A request that only begins in the hole is not cut.
+        // A request that only begins in it is not cut.
         let first = sweep.request_at(at)?;
-        (first.overlap(common) == first).then_some(common)
+        (first.overlap(common) == first).then_some((common, extent.kind))
     }
 
     fn drop_ahead(&mut self) {
@@ -266,7 +294,7 @@ impl<'a> Reader<'a> {
         let completion = self.source.queue()?.complete(wait)?;
         let is_wanted = self.single == Some(completion.ticket)
             || self.left_behind.is_some_and(|late| late.ticket == completion.ticket)
-            || self.pieces.iter().any(|p| p.ticket == Some(completion.ticket));
+            || self.pieces.iter().any(|p| p.how == Asked::Read(completion.ticket));
         if is_wanted {
             self.arrived.insert(completion.ticket, completion);
         } else {

@@ -80,7 +80,7 @@ impl<'a> Rescue<'a> {
         let now = with.clock.now().whole_secs();
         let rates = Rates::new(options.rates, now, book.bytes(Status::Finished));
         Rescue {
-            reader: Reader::new(with.source),
+            reader: Reader::new(with.source, options.share),
             writer: Writer::new(with.sink, options.write),
             clock: with.clock,
             observer: with.observer,

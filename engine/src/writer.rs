@@ -2,6 +2,8 @@
 //!
 //! Owns the shift between source and destination, and what of the data is not written at all. Must not know the map.
 
+use std::os::fd::BorrowedFd;
+
 use block::{BlockSink, ByteRange, Offset, SinkError, buffer, zero};
 
 /// How rescued bytes are written.
@@ -74,6 +76,11 @@ impl<'a> Writer<'a> {
     pub(crate) fn count(&mut self, range: ByteRange) -> Result<(), SinkError> {
         debug_assert!(!self.wants_bytes());
         self.sink.write_zeros(ByteRange::new(self.place_of(range.start()), range.length()))
+    }
+
+    /// Makes the destination share what the file `from` holds in `range`; `false` if it cannot.
+    pub(crate) fn share(&mut self, from: BorrowedFd<'_>, range: ByteRange) -> bool {
+        !self.options.compare && self.sink.share(from, range, self.place_of(range.start()))
     }
 
     /// Writes zeros that nobody read.

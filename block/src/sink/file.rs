@@ -4,7 +4,7 @@
 //! write here at all.
 
 use std::fs::{File, OpenOptions};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -19,6 +19,14 @@ use crate::{BlockSink, Buffer, ByteRange, Errno, Offset, SinkError, buffer, devi
 const WRITEBACK_BYTES: u64 = 64 << 20;
 /// Bytes of one write through the page cache.
 const WRITE_BYTES: usize = 256 << 10;
+
+nix::ioctl_write_ptr!(
+    /// Shares blocks of one file with another one, as `linux/fs.h` has it.
+    clone_range,
+    0x94,
+    13,
+    libc::file_clone_range
+);
 
 /// How a destination is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -178,6 +186,21 @@ impl BlockSink for FileSink {
             self.start_writeback(ByteRange::new(at, bytes.len() as u64));
         }
         Ok(())
+    }
+
+    fn share(&mut self, from: BorrowedFd<'_>, range: ByteRange, at: Offset) -> bool {
+        if !self.regular {
+            return false;
+        }
+        let what = libc::file_clone_range {
+            src_fd: from.as_raw_fd().into(),
+            src_offset: range.start().bytes(),
+            src_length: range.length(),
+            dest_offset: at.bytes(),
+        };
+        // SAFETY: FICLONERANGE reads one file_clone_range, which lives on this stack, and takes two open descriptors, which
+        // `self.file` and `from` hold open; it writes no memory of ours.
+        unsafe { clone_range(self.file.as_raw_fd(), &raw const what) }.is_ok()
     }
 
     fn write_zeros(&mut self, range: ByteRange) -> Result<(), SinkError> {

@@ -3,6 +3,7 @@
 //! Owns the descriptor, alignment for O_DIRECT, and what an error number means here. Must not know maps or rescues.
 
 use std::fs::{File, OpenOptions};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -154,6 +155,10 @@ impl BlockSource for FileSource {
         } else {
             self.open.extents(range)
         }
+    }
+
+    fn shareable(&self) -> Option<BorrowedFd<'_>> {
+        self.info.is_regular.then(|| self.open.file.as_fd())
     }
 
     fn queue(&mut self) -> Option<&mut dyn ReadQueue> {

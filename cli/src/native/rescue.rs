@@ -93,7 +93,8 @@ fn rescue(mut wanted: Wanted) -> Result<ExitCode, Failure> {
     let _claim = claim.map_or_else(|| wanted.claim(&real), |file| Ok(Some(file)))?;
     allocate(job, &begin, &mut *sink)?;
     let logs = Logs::open(job, &headings).map_err(Failure::from)?;
-    let options = RescueOptions { patience: wanted.read_patience, ..options(job, &begin) };
+    let (patience, share) = (wanted.read_patience, wanted.share);
+    let options = RescueOptions { patience, share, ..options(job, &begin) };
     let mut strategy = Classic::new(session::classic_options(job, &begin));
     wanted.announce(&info, &begin);
 

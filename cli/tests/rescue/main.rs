@@ -3,6 +3,7 @@
 mod crashes;
 mod devices;
 mod refusals;
+mod sharing;
 mod simulated;
 mod trouble;
 

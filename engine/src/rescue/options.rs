@@ -19,6 +19,8 @@ pub struct RescueOptions {
     pub rates: RatesOptions,
     /// Bytes to have been read without damage before reads are joined and made ahead; `None`: never.
     pub ahead_after: Option<u64>,
+    /// Share the blocks of the source's file where the destination can, without reading them: for a healthy source.
+    pub share: bool,
     /// Whether reads are watched, so that one that hangs keeps nobody from stopping.
     pub watch: bool,
     /// How long to wait for one read. One that takes longer is marked as failed; it is left behind, no other one is made
@@ -49,6 +51,7 @@ impl Default for RescueOptions {
             limits: Limits::default(),
             rates: RatesOptions::default(),
             ahead_after: Some(64 << 20),
+            share: false,
             watch: true,
             patience: Patience::Endless,
             marking: Marking::AfterPresence,

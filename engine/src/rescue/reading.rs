@@ -32,6 +32,16 @@ struct Answered {
     reads: u64,
 }
 
+/// How a joined piece gets into the destination.
+enum Written {
+    /// From here.
+    From(Buffer),
+    /// As zeros that nobody stored.
+    AsHole,
+    /// It is there.
+    Already,
+}
+
 impl<'a> Rescue<'a> {
     /// Reads a row of requests as one, if nothing speaks against it and all of it is good.
     pub(super) fn joined(&mut self, sweep: &Sweep, at: Offset) -> Result<Option<Done>, Stop> {
@@ -44,21 +54,33 @@ impl<'a> Rescue<'a> {
         let started = self.clock.now();
         let fetched = self.watched(sweep.range, |reader, wait| reader.piece(sweep, at, wait))?;
         let took = self.clock.now().since(started);
-        let (range, buffer) = match fetched {
+        let (range, written) = match fetched {
             Fetched::Broken => {
                 self.clean = 0;
                 return Ok(None);
             }
-            Fetched::Hole { range } => (range, None),
-            Fetched::Data { range, buffer } => (range, Some(buffer)),
+            Fetched::Shareable { range } => {
+                let from = self.reader.source.shareable();
+                if !from.is_some_and(|from| self.writer.share(from, range)) {
+                    self.reader.share_no_more();
+                    return Ok(None);
+                }
+                (range, Written::Already)
+            }
+            Fetched::Hole { range } => (range, Written::AsHole),
+            Fetched::Data { range, buffer } => (range, Written::From(buffer)),
         };
-        let data = buffer.as_ref().map_or(&[][..], |buffer| &buffer[..range.length() as usize]);
-        match buffer.is_some() {
-            true => self.write(|writer| writer.write(range, data, sweep.unit))?,
-            false => self.write(|writer| writer.write_hole(range))?,
+        let data = match &written {
+            Written::From(buffer) => &buffer[..range.length() as usize],
+            Written::AsHole | Written::Already => &[],
+        };
+        match written {
+            Written::From(_) => self.write(|writer| writer.write(range, data, sweep.unit))?,
+            Written::AsHole => self.write(|writer| writer.write_hole(range))?,
+            Written::Already => {}
         }
         let done = self.record_row(sweep, range, data, took);
-        if let Some(buffer) = buffer {
+        if let Written::From(buffer) = written {
             self.burst.good(done.last);
             self.reader.recycle(buffer);
         }

@@ -30,6 +30,7 @@ pub enum Own {
     WaitForDevice,
     ReadTimeout,
     Pace,
+    Reflink,
 }
 
 const fn own(id: Own, longs: &'static [&'static str], value: Value, help: &'static str) -> OptionSpec<Word> {
@@ -63,6 +64,12 @@ const OWN: &[OptionSpec<Word>] = &[
         &["pace"],
         Value::Required("pace"),
         "how fast a simulated disk's time passes: instant, real, or a factor [instant]",
+    ),
+    own(
+        Own::Reflink,
+        &["reflink"],
+        Value::None,
+        "share the blocks of a healthy source file where possible, without reading them",
     ),
 ];
 

@@ -4,6 +4,7 @@
 //! is simulated.
 
 use std::fs::File;
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -220,6 +221,9 @@ impl BlockSource for Origin {
     }
     fn extents(&mut self, range: ByteRange) -> Vec<Extent> {
         self.get_mut().extents(range)
+    }
+    fn shareable(&self) -> Option<BorrowedFd<'_>> {
+        self.get().shareable()
     }
     fn queue(&mut self) -> Option<&mut dyn ReadQueue> {
         self.get_mut().queue()

@@ -36,6 +36,8 @@ pub(super) struct Wanted {
     pub(super) map_is_named: bool,
     pub(super) access: Option<Access>,
     pub(super) allow_mounted: bool,
+    /// Whether blocks of a regular source may be shared.
+    pub(super) share: bool,
     pub(super) patience: Nanos,
     /// How long one read may take.
     pub(super) read_patience: Patience,
@@ -79,7 +81,7 @@ fn parse_line(words: &[OsString], typed: Vec<OsString>) -> Result<Option<Wanted>
         arguments::parse(DIALECT.options, words.iter().skip(2).cloned()).map_err(|e| usage(e.to_string()))?;
     let mut gnu: Vec<Given<Id>> = Vec::new();
     let (mut access, mut allow_mounted, mut patience, mut display) = (None, false, PATIENCE, None);
-    let mut read_patience = Patience::Endless;
+    let (mut read_patience, mut share) = (Patience::Endless, false);
     let mut pace = None;
     for Given { id, name, value } in line.options {
         match id {
@@ -102,6 +104,7 @@ fn parse_line(words: &[OsString], typed: Vec<OsString>) -> Result<Option<Wanted>
                     ))
                 })?);
             }
+            Word::Own(Own::Reflink) => share = true,
             Word::Own(own @ (Own::WaitForDevice | Own::ReadTimeout)) => {
                 let given = Given { id, name, value };
                 let secs = number::parse_interval(given.bytes())
@@ -178,6 +181,7 @@ fn parse_line(words: &[OsString], typed: Vec<OsString>) -> Result<Option<Wanted>
         map_is_named,
         access,
         allow_mounted,
+        share,
         patience,
         read_patience,
         display,

@@ -186,6 +186,7 @@ pub fn rescue_options<S>(job: &Job, begin: &Start<S>) -> RescueOptions {
         limits,
         rates,
         ahead_after: is_ahead.then_some(AHEAD_AFTER),
+        share: false,
         watch: false,
         patience: Patience::Endless,
         marking: Marking::AtOnce,
