@@ -16,6 +16,7 @@ use crate::surface::Stretch;
 
 pub mod clusters;
 pub mod dead_head;
+pub mod map;
 
 /// A fault of a drive.
 pub trait Fault: Send {

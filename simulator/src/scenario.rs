@@ -63,7 +63,7 @@ pub struct Scenario {
 impl Scenario {
     /// The folder from which relative names in the scenario are looked up.
     pub fn folder(&self) -> &Path {
-        Path::new(&self.origin.0).parent().unwrap_or(Path::new(""))
+        folder_of(&self.origin.0)
     }
 }
 
@@ -166,7 +166,7 @@ impl Scenario {
         let by_part = |part: Wrong| wrong(part.span, part.reason);
         let by_toml = |error: toml::de::Error| by_part(error.into());
         let mut table = DeTable::parse(text).map_err(by_toml)?;
-        let digest = digest_of(table.get_ref());
+        let mut digest = digest_of(table.get_ref());
         let mut sections = Sections::take(table.get_mut());
         let head_span = table.span();
         let head = Head::deserialize(ValueDeserializer::from(Spanned::new(
@@ -191,7 +191,10 @@ impl Scenario {
             .map_err(|span| wrong(Some(span), "faults are written as [[fault]], each with its kind".into()))?
         {
             let span = fault.span();
-            faults.push(Spanned::new(span, kind::parse(fault).map_err(by_part)?));
+            let mut fault = kind::parse(fault).map_err(by_part)?;
+            let bytes = fault.load(folder_of(origin)).map_err(|reason| wrong(Some(span.clone()), reason))?;
+            digest = digest_with(digest, &bytes);
+            faults.push(Spanned::new(span, fault));
         }
         let scenario = Scenario {
             name: name.to_owned(),
@@ -340,6 +343,21 @@ impl<'t> Sections<'t> {
             DeValue::Array(values) => Ok(values.into_iter().collect()),
             _ => Err(span),
         }
+    }
+}
+
+/// The folder of a scenario's file.
+fn folder_of(origin: &str) -> &Path {
+    Path::new(origin).parent().unwrap_or(Path::new(""))
+}
+
+/// A digest that also covers `bytes`; the same if there are none.
+fn digest_with(digest: [u8; 32], bytes: &[u8]) -> [u8; 32] {
+    use sha2::{Digest, Sha256};
+    if bytes.is_empty() {
+        digest
+    } else {
+        Sha256::new_with_prefix(digest).chain_update(bytes).finalize().into()
     }
 }
 

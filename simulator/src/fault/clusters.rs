@@ -167,7 +167,7 @@ fn centre(spec: &Clusters, sectors: u64, dice: &mut Sequence) -> u64 {
 }
 
 /// The runs of errors of one cluster: start behind its beginning and length, in physical sectors.
-fn runs(spec: &Clusters, physical: u32, dice: &mut Sequence) -> Vec<(u64, u64)> {
+pub(super) fn runs(spec: &Clusters, physical: u32, dice: &mut Sequence) -> Vec<(u64, u64)> {
     let physical = u64::from(physical);
     if dice.chance(spec.hole) {
         let bytes = dice.between(1.0, 16.0) * 1_048_576.0;
@@ -187,7 +187,7 @@ fn runs(spec: &Clusters, physical: u32, dice: &mut Sequence) -> Vec<(u64, u64)> 
 }
 
 /// A whole number from 1 to `max` with a density that falls as a power.
-fn power(dice: &mut Sequence, exponent: f64, max: u64) -> u64 {
+pub(super) fn power(dice: &mut Sequence, exponent: f64, max: u64) -> u64 {
     // Rounded from [0.5, max + 0.5).
     ((dice.power_law(exponent, 0.5, max as f64 + 0.5) + 0.5) as u64).clamp(1, max)
 }

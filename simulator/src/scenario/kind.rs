@@ -3,6 +3,7 @@
 //! Owns the register: a kind of fault is one file in `fault/` and one line in [`KINDS`]. Must not know what they do.
 
 use std::fmt;
+use std::path::Path;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
@@ -14,11 +15,20 @@ use crate::media::MediaModel;
 use crate::scenario::error::Wrong;
 
 /// All kinds of faults.
-pub const KINDS: &[FaultKind] =
-    &[FaultKind::of::<fault::clusters::Clusters>(), FaultKind::of::<fault::dead_head::DeadHead>()];
+pub const KINDS: &[FaultKind] = &[
+    FaultKind::of::<fault::clusters::Clusters>(),
+    FaultKind::of::<fault::dead_head::DeadHead>(),
+    FaultKind::of::<fault::map::Map>(),
+];
 
 /// What a scenario says of one fault.
 pub trait FaultSpec: fmt::Debug + Send + Sync {
+    /// Reads the files that the fault names, looked up from `folder`; called once, before anything else. Returns the
+    /// bytes in them that make a difference. Errors: which file, and what is wrong with it.
+    fn load(&mut self, _folder: &Path) -> Result<Vec<u8>, String> {
+        Ok(Vec::new())
+    }
+
     /// Makes the fault of a disk. Errors: what cannot be so on this disk, and what could.
     fn build(&self, medium: &dyn MediaModel) -> Result<Box<dyn Fault>, String>;
 
