@@ -163,11 +163,25 @@ pub struct HealthLog {
     pub busy: Nanos,
 }
 
+/// Commands as they were served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Logged {
+    /// The first command.
+    pub command: Command,
+    /// How many were served, each right behind the one before; more than one only if all went well.
+    pub count: u64,
+    /// When the first one arrived.
+    pub arrival: Nanos,
+    /// What the last one was told.
+    pub reply: Reply,
+}
+
 /// A simulated drive.
 pub struct SimDisk {
     drive: Drive,
     faults: Vec<Box<dyn Fault>>,
     horizon: Nanos,
+    log: Option<Vec<Logged>>,
 }
 
 impl SimDisk {
@@ -195,7 +209,22 @@ impl SimDisk {
             health: HealthLog::default(),
             busy_until: Nanos::ZERO,
         };
-        SimDisk { drive, faults, horizon }
+        SimDisk { drive, faults, horizon, log: None }
+    }
+
+    /// From now on remembers every command: memory grows with the rescue.
+    pub fn keep_log(&mut self) {
+        self.log = Some(Vec::new());
+    }
+
+    /// The commands served since [`SimDisk::keep_log`], in their order.
+    pub fn log(&self) -> &[Logged] {
+        self.log.as_deref().unwrap_or_default()
+    }
+
+    /// Whether something on this disk depends on the order of reads.
+    pub fn has_hazards(&self) -> bool {
+        self.faults.iter().any(|fault| fault.is_hazard())
     }
 
     /// Sizes and counts.
@@ -221,6 +250,14 @@ impl SimDisk {
     /// Serves a command that arrives at `arrival`. Commands are served in the order in which they are handed in, one at
     /// a time.
     pub fn serve(&mut self, command: &Command, arrival: Nanos) -> Reply {
+        let reply = self.answer(command, arrival);
+        if let Some(log) = &mut self.log {
+            log.push(Logged { command: *command, count: 1, arrival, reply: reply.clone() });
+        }
+        reply
+    }
+
+    fn answer(&mut self, command: &Command, arrival: Nanos) -> Reply {
         debug_assert!(command.count > 0 && command.end() <= self.shape().sectors);
         let mut start = arrival.max(self.drive.busy_until);
         if start >= self.horizon {
@@ -266,6 +303,10 @@ impl SimDisk {
         let command = Command { at: row.at, count: made * row.unit };
         for fault in &mut self.faults {
             fault.streamed(&command, start, done, &mut self.drive);
+        }
+        if let Some(log) = &mut self.log {
+            let first = Command { at: row.at, count: row.unit };
+            log.push(Logged { command: first, count: made, arrival, reply: Reply::new(Answer::Done, done) });
         }
         self.drive.busy_until = done;
         self.drive.health.commands += made;

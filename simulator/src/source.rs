@@ -53,6 +53,11 @@ impl SimSource {
         &self.system
     }
 
+    /// From now on remembers every command that the drive gets.
+    pub fn keep_log(&mut self) {
+        self.system.keep_log();
+    }
+
     /// What the disk would hold if it were healthy.
     pub fn content(&self) -> &Content {
         &self.content

@@ -97,6 +97,11 @@ impl System {
         &self.disk
     }
 
+    /// From now on remembers every command that the drive gets.
+    pub fn keep_log(&mut self) {
+        self.disk.keep_log();
+    }
+
     /// How the drive is treated.
     pub fn options(&self) -> &SystemOptions {
         &self.options
