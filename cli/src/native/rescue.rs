@@ -118,8 +118,11 @@ fn rescue(mut wanted: Wanted) -> Result<ExitCode, Failure> {
     });
     let mut origin = begin.source;
     let mut source = session::source_of(&mut origin, begin.test_map);
-    let mut person =
-        Person::new(wanted.map.as_deref().unwrap_or(Path::new("diskwright.map")), wanted.patience);
+    let mut person = Person::new(
+        wanted.map.as_deref().unwrap_or(Path::new("diskwright.map")),
+        wanted.patience,
+        signals.stop.clone(),
+    );
     let mut displays = Displays::new(wanted, &info, signals.status_wanted.clone(), logs, clock.now());
     let surroundings = Surroundings {
         source: &mut *source,

@@ -222,3 +222,29 @@ fn a_destination_that_fails_stops_the_run_and_the_map_promises_only_what_is_ther
     bench.rescue(&bench.path("source"), &[]).expect(0);
     assert_eq!(promises(&bench.path("image.map"), &bench.image(), content), 8 << 20);
 }
+
+#[test]
+fn ctrl_c_answers_a_question_and_nobody_has_to_press_enter() {
+    use std::io::{Read, Write};
+    let bench = Bench::new();
+    Content::new(13).write_image(&bench.path("source"), 8 << 20);
+    let small = Mount::tmpfs(3 << 20);
+    // A terminal of its own, in which Ctrl-C is a signal.
+    let mut command = Command::new("script");
+    let program = env!("CARGO_BIN_EXE_diskwright");
+    let line = format!("{program} rescue --plain source '{}' map", small.file("image").display());
+    command.current_dir(bench.folder.path()).args(["-qec", &line, "/dev/null"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script runs");
+    let (mut keys, mut screen) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
+    let mut shown = Vec::new();
+    while !String::from_utf8_lossy(&shown).contains("or Q to stop: ") {
+        let mut piece = [0; 1024];
+        let length = screen.read(&mut piece).expect("a pipe");
+        assert!(length > 0, "it ended without a question: {}", String::from_utf8_lossy(&shown));
+        shown.extend_from_slice(&piece[..length]);
+    }
+    keys.write_all(b"\x03").expect("a pipe");
+    rig::wait_until("Ctrl-C does not end the question", || child.try_wait().is_ok_and(|end| end.is_some()));
+    assert_eq!(child.wait().expect("a child").code(), Some(4));
+    assert!(promises(&bench.path("map"), &small.file("image"), Content::new(13)) > 0);
+}

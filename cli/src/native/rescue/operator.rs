@@ -2,19 +2,27 @@
 //!
 //! Owns the questions' words. Must not know how a map is written.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use block::{Nanos, SinkError, SourceError};
 use engine::keeper::KeeperError;
 use engine::operator::WriteMap;
 use engine::{FileStore, LostRemedy, Operator, SaveRemedy};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::failure::chain;
 use super::live;
 
 /// How often a lost device is looked for.
 const LOOK_INTERVAL: Nanos = Nanos::from_secs(2);
+/// How often, in milliseconds, whoever waits for an answer looks whether a signal came instead.
+const ASK_INTERVAL_MILLIS: u8 = 100;
+/// Bytes of an answer that are looked at.
+const ANSWER_BYTES: usize = 256;
 
 /// The person at the terminal, if there is one.
 pub struct Person {
@@ -23,27 +31,38 @@ pub struct Person {
     patience: Nanos,
     /// Whether standard error is free for questions.
     can_ask: bool,
+    /// Set when somebody asks to stop, which answers every question.
+    stop: Arc<AtomicBool>,
     /// Where the map was saved in an emergency.
     pub emergency: Option<PathBuf>,
 }
 
 impl Person {
     /// Makes an operator for a rescue whose map is `map`.
-    pub fn new(map: &Path, patience: Nanos) -> Person {
+    pub fn new(map: &Path, patience: Nanos, stop: Arc<AtomicBool>) -> Person {
         let can_ask = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-        Person { map: map.to_owned(), patience, can_ask, emergency: None }
+        Person { map: map.to_owned(), patience, can_ask, stop, emergency: None }
     }
 
-    /// Asks, and returns the first letter of the answer in lower case; `None` at the end of input.
+    /// Asks, and returns the first letter of the answer in lower case; `None` at the end of input, or when somebody asks
+    /// to stop instead of answering.
     fn ask(&self, question: &str) -> Option<char> {
         live::leave();
         let _ = write!(std::io::stderr(), "\r\n{question}");
         let _ = std::io::stderr().flush();
-        let mut answer = String::new();
-        match std::io::stdin().lock().read_line(&mut answer) {
-            Ok(0) | Err(_) => None,
-            Ok(_) => Some(answer.trim().chars().next().unwrap_or('\n').to_ascii_lowercase()),
+        let stdin = std::io::stdin();
+        while !self.stop.load(Ordering::Relaxed) {
+            let mut waiting = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+            if poll(&mut waiting, PollTimeout::from(ASK_INTERVAL_MILLIS)) != Ok(1) {
+                continue;
+            }
+            // A terminal gives one line at a time.
+            let mut answer = [0; ANSWER_BYTES];
+            let length = nix::unistd::read(stdin.as_fd(), &mut answer).ok().filter(|length| *length > 0)?;
+            let letter = answer[..length].iter().find(|byte| !byte.is_ascii_whitespace());
+            return Some(letter.map_or('\n', |byte| char::from(*byte).to_ascii_lowercase()));
         }
+        None
     }
 
     /// Tries places where a map may be kept when its own one fails.

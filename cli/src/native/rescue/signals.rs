@@ -12,7 +12,8 @@ use super::guard;
 
 /// Listens for signals.
 pub struct Signals {
-    stop: Arc<AtomicBool>,
+    /// Set when somebody asks to stop.
+    pub stop: Arc<AtomicBool>,
     /// Set when somebody asks how things stand.
     pub status_wanted: Arc<AtomicBool>,
 }
