@@ -63,7 +63,9 @@ fn opening(criterion: &mut Criterion) {
     group.sample_size(10);
     for scenario in library::all().expect("scenarios").iter().filter(|scenario| !scenario.is_small) {
         group.bench_function(&scenario.name, |bench| {
-            bench.iter(|| black_box(library::find(&scenario.name).expect("it is there").expect("it opens").disk(1)));
+            bench.iter(|| {
+                black_box(library::find(&scenario.name).expect("it is there").expect("it opens").disk(1))
+            });
         });
     }
     group.finish();

@@ -250,6 +250,11 @@ impl Scenario {
         Some(small.disk(small.seed()).map(|_| small))
     }
 
+    /// Whether some of its faults deliver wrong bytes as good ones.
+    pub fn delivers_garbage(&self) -> bool {
+        self.faults.iter().any(|fault| fault.get_ref().delivers_garbage())
+    }
+
     /// Bytes that no rescue can bring, even with a thousand tries a sector: hazards, hangs and death are left out.
     pub fn lost(&self, seed: u64) -> Result<RangeSet, ScenarioError> {
         Ok(truth::lost(&mut self.disk(seed)?))

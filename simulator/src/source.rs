@@ -53,6 +53,11 @@ impl SimSource {
         &self.system
     }
 
+    /// The time of this disk.
+    pub fn clock(&self) -> &VirtualClock {
+        &self.clock
+    }
+
     /// From now on remembers every command that the drive gets.
     pub fn keep_log(&mut self) {
         self.system.keep_log();

@@ -32,6 +32,11 @@ pub trait FaultSpec: fmt::Debug + Send + Sync {
     /// Makes the fault of a disk. Errors: what cannot be so on this disk, and what could.
     fn build(&self, medium: &dyn MediaModel) -> Result<Box<dyn Fault>, String>;
 
+    /// Whether it may deliver wrong bytes as good ones.
+    fn delivers_garbage(&self) -> bool {
+        false
+    }
+
     /// The same fault of a disk `ratio` times as large (`ratio` is below 1). What is told in shares of the disk stays.
     fn scaled(&self, ratio: f64) -> Box<dyn FaultSpec>;
 }
