@@ -38,14 +38,7 @@ pub trait BlockSink: Send {
 
     /// Makes `range` read as zeros.
     fn write_zeros(&mut self, range: ByteRange) -> Result<(), SinkError> {
-        let zeros = crate::buffer::zeroed(range.length().min(1 << 20) as usize);
-        let mut at = range.start();
-        while at < range.end() {
-            let length = (range.end() - at).min(zeros.len() as u64);
-            self.write_at(at, &zeros[..length as usize])?;
-            at += length;
-        }
-        Ok(())
+        write_out_zeros(self, range)
     }
 
     /// Reads what is there now; returns how many bytes, fewer than asked at the end.
@@ -81,6 +74,18 @@ pub enum SinkAction {
     Allocate,
     /// Asking for its size.
     Measure,
+}
+
+/// Makes `range` read as zeros where there is no shorter way than writing them.
+fn write_out_zeros<S: BlockSink + ?Sized>(sink: &mut S, range: ByteRange) -> Result<(), SinkError> {
+    let zeros = crate::buffer::zeroed(range.length().min(1 << 20) as usize);
+    let mut at = range.start();
+    while at < range.end() {
+        let length = (range.end() - at).min(zeros.len() as u64);
+        sink.write_at(at, &zeros[..length as usize])?;
+        at += length;
+    }
+    Ok(())
 }
 
 impl std::fmt::Display for SinkAction {

@@ -212,14 +212,7 @@ impl BlockSink for FileSink {
                 return self.extend(range.end().bytes());
             }
         }
-        let zeros = buffer::zeroed(range.length().min(1 << 20) as usize);
-        let mut at = range.start();
-        while at < range.end() {
-            let length = (range.end() - at).min(zeros.len() as u64);
-            self.write_at(at, &zeros[..length as usize])?;
-            at += length;
-        }
-        Ok(())
+        super::write_out_zeros(self, range)
     }
 
     fn read_back(&mut self, at: Offset, buffer: &mut [u8]) -> Result<usize, SinkError> {

@@ -55,11 +55,15 @@ impl Reader {
             io::stdin().lock().read_to_end(&mut text).map_err(|_| unreadable())?;
             return Ok(text);
         }
-        let mut file = File::open(name)
-            .map_err(|_| Complaint::about(shown(name), "Mapfile does not exist or is not readable."))?;
+        let mut file = File::open(name).map_err(|_| missing(name))?;
         file.read_to_end(&mut text).map_err(|_| unreadable())?;
         Ok(text)
     }
+}
+
+/// The complaint about a mapfile that is not there.
+pub fn missing(name: &OsStr) -> Complaint {
+    Complaint::about(shown(name), "Mapfile does not exist or is not readable.")
 }
 
 /// The complaint about a mapfile whose content is wrong.

@@ -22,7 +22,7 @@ use crate::personality::ddrescue::signals::Signals;
 use crate::personality::ddrescue::start::{self, Files};
 use crate::personality::ddrescue::words::{self, Headings};
 use crate::personality::ddrescue::{PROGRAM, session};
-use crate::personality::mapfiles::Reader;
+use crate::personality::mapfiles::{self, Reader};
 use crate::personality::number::{self, Precision, Prefixes};
 
 /// Lines of the refreshed screen.
@@ -52,7 +52,7 @@ pub fn run(job: &Job) -> Result<ExitCode, Complaint> {
     let mut reader = Reader::default();
     let mut domain = start::domain(job, &mut reader)?;
     let Some(Mapfile { position, map, .. }) = start::read_mapfile(&mapfile, &mut reader)? else {
-        return Err(start::missing_mapfile(&mapfile));
+        return Err(mapfiles::missing(mapfile.as_os_str()));
     };
     domain.crop(map.extent().unwrap_or_default());
     let book = Book::new(map, domain);

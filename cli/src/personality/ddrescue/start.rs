@@ -125,11 +125,6 @@ pub fn read_mapfile(path: &Path, reader: &mut Reader) -> Result<Option<Mapfile>,
     }
 }
 
-/// The complaint about a mapfile that is not there.
-pub fn missing_mapfile(path: &Path) -> Complaint {
-    Complaint::about(path, "Mapfile does not exist or is not readable.")
-}
-
 fn reading(job: &Job) -> Reading {
     if job.loose_domain { Reading::Loose(Status::NonTried) } else { Reading::Strict }
 }
