@@ -133,7 +133,7 @@ pub struct RescueAdvice {
 
 /// `[expect]`: what a rescue with these options and the scenario's own seed brings.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+#[serde(deny_unknown_fields, default)]
 pub struct Expectation {
     /// Bytes rescued.
     pub rescued_bytes: Option<u64>,
