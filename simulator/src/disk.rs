@@ -349,6 +349,7 @@ impl SimDisk {
         let identified = Nanos::from_secs(1);
         let ready = now + Nanos::from_secs(5) + self.drive.medium.spin_up() + identified;
         self.drive.health.power_cycles += 1;
+        self.drive.conditions.starts += 1;
         self.drive.medium.power_cycled();
         self.drive.power = Power::SpinningUp(ready);
         self.drive.busy_until = now;
@@ -428,6 +429,8 @@ impl Drive {
         let group = shape.lbas_per_sector();
         let mut walk = Walk::default();
         let mut covered = 0;
+        // What passes side by side: the longest holds all up.
+        let mut longest = Nanos::ZERO;
         for index in 0.. {
             let Some(stretch) = self.surface.overlapping(command.at..command.end()).get(index).cloned()
             else {
@@ -449,6 +452,7 @@ impl Drive {
                 tried = sector + 1;
                 let attempt = self.attempts.of(sector);
                 match law.attempt(sector, attempt, &mut self.dice, &self.conditions) {
+                    Trial::Good(more) if law.is_side_by_side() => longest = longest.max(more),
                     Trial::Good(more) => walk.delay += more,
                     Trial::Failed(time) => {
                         walk.failed = Some(((sector * group).max(command.at), time));
@@ -462,6 +466,7 @@ impl Drive {
                 break;
             }
         }
+        walk.delay += longest;
         walk.healthy = command.count - covered.min(command.count);
         walk
     }

@@ -6,6 +6,10 @@ use block::Nanos;
 
 use crate::dice::{self, Chance, Dice};
 
+pub mod ladder;
+
+pub use ladder::Ladder;
+
 /// How a drive reports that a read failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -74,6 +78,8 @@ pub enum Health {
         /// Most.
         to: Nanos,
     },
+    /// A flash codeword that does not come out at once.
+    Ladder(Ladder),
     /// As unsteady, with the probability that the state of the head gives.
     Head(u16),
     /// Never succeeds.
@@ -111,6 +117,21 @@ pub struct Conditions {
     pub ease: f64,
     /// Probability of each head that an attempt under it fails.
     pub heads: Vec<f64>,
+    /// How often power was cycled.
+    pub starts: u32,
+}
+
+impl Default for Conditions {
+    fn default() -> Conditions {
+        Conditions {
+            turn: Nanos::new(8_333_333),
+            recovery: Nanos::from_secs(3),
+            erc: None,
+            ease: 1.0,
+            heads: Vec::new(),
+            starts: 0,
+        }
+    }
 }
 
 impl Conditions {
@@ -161,7 +182,7 @@ impl Law {
         match self.health {
             Health::Zeros { .. } => 0,
             Health::Slow { .. } => 1,
-            Health::Weak { .. } => 2,
+            Health::Weak { .. } | Health::Ladder(_) => 2,
             Health::Unsteady { .. } => 3,
             Health::Head(_) => 4,
             Health::Bad => 5,
@@ -170,6 +191,13 @@ impl Law {
 
     /// Makes the `attempt`-th attempt (from 0) at a physical sector.
     pub fn attempt(&self, sector: u64, attempt: u32, dice: &mut LawDice, now: &Conditions) -> Trial {
+        if let Health::Ladder(ladder) = &self.health {
+            let (roll, latency) = (dice.attempt.roll(attempt, sector), dice.latency.roll(attempt, sector));
+            return match ladder.climb(sector, roll, latency, &mut dice.media, now) {
+                Some(more) => Trial::Good(more),
+                None => Trial::Failed(self.failure_time(sector, attempt, dice, now)),
+            };
+        }
         let odds = self.odds(sector, dice, now);
         if odds >= 1.0 {
             return Trial::Good(self.more_time(sector, attempt, 0, odds, dice, now));
@@ -189,6 +217,8 @@ impl Law {
             Health::Unsteady { failing, .. } => 1.0 - failing,
             Health::Head(head) => 1.0 - now.failure_of(head),
             Health::Weak { .. } => return Certainty::BySector,
+            Health::Ladder(ref ladder) if ladder.is_certain_within(attempts) => 1.0,
+            Health::Ladder(_) => return Certainty::BySector,
         };
         // Less than one sector in 10^18 would fail as often.
         match libm::pow(1.0 - odds, f64::from(attempts)) < 1e-18 {
@@ -215,8 +245,14 @@ impl Law {
             Health::Weak { a, b } => dice::beta(dice.media.roll(0, sector), a, b) * now.ease,
             Health::Unsteady { failing, .. } => 1.0 - failing,
             Health::Head(head) => 1.0 - now.failure_of(head),
+            Health::Ladder(ref ladder) => ladder.odds(sector, &mut dice.media, now),
             Health::Bad => 0.0,
         }
+    }
+
+    /// Whether what several sectors of a command take more passes at the same time: the longest counts, not the sum.
+    pub fn is_side_by_side(&self) -> bool {
+        matches!(self.health, Health::Ladder(_))
     }
 
     fn more_time(
@@ -229,7 +265,7 @@ impl Law {
         now: &Conditions,
     ) -> Nanos {
         match self.health {
-            Health::Zeros { .. } | Health::Bad | Health::Head(_) => Nanos::ZERO,
+            Health::Zeros { .. } | Health::Bad | Health::Head(_) | Health::Ladder(_) => Nanos::ZERO,
             Health::Slow { from, to } => between(dice.latency.roll(attempt, sector), from, to),
             Health::Weak { .. } => {
                 // Inside one command the drive tries R times with equal chances, which together make `odds`; the same
@@ -278,13 +314,7 @@ mod tests {
     use super::*;
 
     fn conditions() -> Conditions {
-        Conditions {
-            turn: Nanos::new(8_333_333),
-            recovery: Nanos::from_secs(3),
-            erc: None,
-            ease: 1.0,
-            heads: vec![],
-        }
+        Conditions::default()
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use block::Nanos;
 
+pub mod flash;
 pub mod rotating;
 
 /// Number of a logical sector, from 0.
@@ -74,6 +75,16 @@ pub struct Track {
 pub trait MediaModel: Send {
     /// Sizes and counts; never change.
     fn shape(&self) -> Shape;
+
+    /// Whether something turns, so that going elsewhere takes time.
+    fn rotates(&self) -> bool {
+        true
+    }
+
+    /// Bytes of a physical sector as the drive tells them; not every drive tells the unit that fails.
+    fn told_sector(&self) -> u32 {
+        self.shape().physical
+    }
 
     /// Where a sector lies.
     fn place(&self, at: Lba) -> Place;

@@ -13,6 +13,7 @@ use block::{
 
 use crate::content::Content;
 use crate::disk::Filling;
+use crate::law::Health;
 use crate::system::{Outcome, System};
 
 /// How much faster than real time simulated time passes.
@@ -85,13 +86,34 @@ impl SimSource {
         SourceError::Gone { device: self.name.clone(), at, errno: Errno::ENODEV }
     }
 
+    /// What the disk would deliver if nothing were wrong with it: its content, and zeros where nothing was ever written.
+    pub fn truth(&self, at: Offset, bytes: &mut [u8]) -> Result<(), crate::content::ContentError> {
+        self.content.read(at, bytes)?;
+        let range = ByteRange::new(at, bytes.len() as u64);
+        let logical = u64::from(self.system.disk().shape().logical);
+        let surface = &self.system.disk().drive().surface;
+        let sectors = at.bytes() / logical..range.end().bytes().div_ceil(logical);
+        for stretch in surface.overlapping(sectors) {
+            if let Health::Zeros { .. } = surface.law(stretch.law).health {
+                let zeros = ByteRange::between(
+                    Offset::new(stretch.sectors.start * logical),
+                    Offset::new(stretch.sectors.end * logical),
+                );
+                let part = zeros.overlap(range);
+                let from = (part.start() - at) as usize;
+                bytes[from..from + part.length() as usize].fill(0);
+            }
+        }
+        Ok(())
+    }
+
     fn fill(&mut self, at: Offset, bytes: &mut [u8]) -> Result<(), SourceError> {
         let refused = |name: &PathBuf, e: crate::content::ContentError| SourceError::Refused {
             device: name.clone(),
             at: e.at,
             errno: Errno::of(&e.error),
         };
-        self.content.read(at, bytes).map_err(|e| refused(&self.name, e))?;
+        self.truth(at, bytes).map_err(|e| refused(&self.name, e))?;
         let range = ByteRange::new(at, bytes.len() as u64);
         if !self.garbled.is_empty() {
             self.garbled = without(&self.garbled, range);
@@ -154,12 +176,14 @@ impl SimSource {
 impl BlockSource for SimSource {
     fn geometry(&self) -> Geometry {
         let shape = self.system.disk().shape();
-        Geometry { size: Some(shape.bytes()), logical_sector: shape.logical, physical_sector: shape.physical }
+        let told = self.system.disk().drive().medium.told_sector();
+        Geometry { size: Some(shape.bytes()), logical_sector: shape.logical, physical_sector: told }
     }
 
     fn abilities(&self) -> Abilities {
-        // One arm and one clock: reads ahead would only be other reads.
-        Abilities { rotates: true, in_flight_max: 1, piece_bytes: 64 << 10 }
+        // One clock: reads ahead would only be other reads.
+        let rotates = self.system.disk().drive().medium.rotates();
+        Abilities { rotates, in_flight_max: 1, piece_bytes: 64 << 10 }
     }
 
     fn read_at(

@@ -159,7 +159,7 @@ impl Fault for Laying {
 }
 
 /// Where a cluster begins, in physical sectors.
-fn centre(spec: &Clusters, sectors: u64, dice: &mut Sequence) -> u64 {
+pub(super) fn centre(spec: &Clusters, sectors: u64, dice: &mut Sequence) -> u64 {
     let [from, to] = spec.region;
     let width = if dice.chance(spec.early) { (to - from) / 10.0 } else { to - from };
     let share = from + width * dice.unit();

@@ -17,8 +17,14 @@ use crate::scenario::error::Wrong;
 /// All kinds of faults.
 pub const KINDS: &[FaultKind] = &[
     FaultKind::of::<fault::clusters::Clusters>(),
+    FaultKind::of::<fault::controller_panic::ControllerPanic>(),
     FaultKind::of::<fault::dead_head::DeadHead>(),
+    FaultKind::of::<fault::flash_block::FlashBlock>(),
+    FaultKind::of::<fault::flash_die::FlashDie>(),
+    FaultKind::of::<fault::flash_errors::FlashErrors>(),
+    FaultKind::of::<fault::flash_retention::FlashRetention>(),
     FaultKind::of::<fault::map::Map>(),
+    FaultKind::of::<fault::trimmed::Trimmed>(),
 ];
 
 /// What a scenario says of one fault.

@@ -10,12 +10,13 @@ use toml::Spanned;
 use toml::de::{DeValue, ValueDeserializer};
 
 use crate::law::Conditions;
-use crate::media::{MediaModel, rotating};
+use crate::media::{MediaModel, flash, rotating};
 use crate::scenario::error::Wrong;
 use crate::system::SystemOptions;
 
 /// All media.
-pub const MEDIA: &[MediumKind] = &[MediumKind::of::<rotating::HardDisk>()];
+pub const MEDIA: &[MediumKind] =
+    &[MediumKind::of::<rotating::HardDisk>(), MediumKind::of::<flash::FlashDrive>()];
 
 /// A healthy drive.
 pub struct Healthy {

@@ -145,7 +145,7 @@ fn wrong_bytes(source: &SimSource, finished: &RangeSet, path: &Path, shift: i64)
             let length = piece.length() as usize;
             let place = at.shifted(shift).unwrap_or(Offset::MAX).bytes();
             file.read_exact_at(&mut image[..length], place).map_err(unreadable)?;
-            source.content().read(at, &mut truth[..length]).map_err(|e| Failure::system(chain(&e)))?;
+            source.truth(at, &mut truth[..length]).map_err(|e| Failure::system(chain(&e)))?;
             if image[..length] != truth[..length] {
                 wrong += image[..length].iter().zip(&truth[..length]).filter(|(a, b)| a != b).count() as u64;
             }

@@ -135,8 +135,8 @@ impl MediumSpec for HardDisk {
             turn: profile.turn(),
             recovery: profile.recovery,
             erc: profile.erc,
-            ease: 1.0,
             heads: vec![0.0; usize::from(profile.heads)],
+            ..Conditions::default()
         };
         Healthy { medium: Box::new(Rotating::new(profile, &density)), conditions }
     }

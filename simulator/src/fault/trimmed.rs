@@ -1,0 +1,73 @@
+//! What was never written or was trimmed: zeros, at once, without the medium.
+//!
+//! Owns where it lies. Must not know media.
+
+use block::Nanos;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::flash_retention::shares;
+use super::{Fault, Opening, check_region};
+use crate::law::{Health, Law};
+use crate::media::MediaModel;
+use crate::scenario::kind::{FaultSpec, NamedFault};
+use crate::scenario::{Bytes, Time};
+
+/// Stretches that hold nothing.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Trimmed {
+    /// Where, as shares of the disk: from and to.
+    pub region: [f64; 2],
+    /// Share of the region that holds nothing.
+    pub share: f64,
+    /// Mean length of a stretch.
+    pub extent: Bytes,
+    /// Time of an answer.
+    pub time: Time,
+}
+
+impl Default for Trimmed {
+    fn default() -> Trimmed {
+        Trimmed { region: [0.0, 1.0], share: 0.3, extent: Bytes(64 << 20), time: Time(Nanos::new(30_000)) }
+    }
+}
+
+impl NamedFault for Trimmed {
+    const KIND: &'static str = "trimmed";
+}
+
+impl FaultSpec for Trimmed {
+    fn build(&self, medium: &dyn MediaModel) -> Result<Box<dyn Fault>, String> {
+        check_region(self.region)?;
+        if !(self.share > 0.0 && self.share <= 1.0) {
+            return Err(format!("share {} is not above 0 and at most 1", self.share));
+        }
+        if self.extent.0 < u64::from(medium.shape().physical) {
+            return Err(format!("extent {} is less than a sector", self.extent));
+        }
+        Ok(Box::new(Empty { spec: self.clone() }))
+    }
+
+    fn scaled(&self, ratio: f64) -> Box<dyn FaultSpec> {
+        let extent = Bytes(((self.extent.0 as f64 * libm::sqrt(ratio)) as u64).max(64 << 10));
+        Box::new(Trimmed { extent, ..self.clone() })
+    }
+}
+
+struct Empty {
+    spec: Trimmed,
+}
+
+impl Fault for Empty {
+    fn lay(&mut self, opening: &mut Opening<'_>) {
+        let spec = &self.spec;
+        let mut dice = opening.dice("trimmed");
+        let law = opening.law(Law::new(Health::Zeros { time: spec.time.0 }, "trimmed"));
+        let shape = opening.shape();
+        let group = shape.lbas_per_sector();
+        for sectors in shares(spec.region, spec.share, spec.extent, shape, &mut dice) {
+            opening.lay(law, sectors.start.next_multiple_of(group)..sectors.end / group * group);
+        }
+    }
+}
