@@ -96,6 +96,8 @@ pub struct Served {
     pub reply: Reply,
     /// Number of the law of the first sector that was not healthy, if one was met.
     pub law: Option<usize>,
+    /// The sector that failed, if one did.
+    pub failure: Option<Failure>,
     /// How long it was in contact with damage.
     pub contact: Nanos,
 }
@@ -105,6 +107,17 @@ impl Served {
     pub fn failed(&self) -> bool {
         matches!(self.reply.answer, Answer::Error { .. })
     }
+}
+
+/// A physical sector that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Number of the sector.
+    pub sector: u64,
+    /// Number of its law.
+    pub law: usize,
+    /// How long the drive tried; part of the time of the command.
+    pub time: Nanos,
 }
 
 /// Whether a drive hears.
@@ -161,6 +174,8 @@ pub struct HealthLog {
     pub power_cycles: u64,
     /// Time spent serving.
     pub busy: Nanos,
+    /// How often the arm was taken back to find its way anew: audible, and bad for heads.
+    pub calibrations: u64,
 }
 
 /// Commands as they were served.
@@ -319,6 +334,15 @@ impl SimDisk {
         !matches!(self.ready_from(now), Err(Reply { answer: Answer::Gone, .. }))
     }
 
+    /// When a drive that is not there will come back by itself: at once if it is there, [`Nanos::NEVER`] if it will not.
+    pub fn comes_back(&self, now: Nanos) -> Nanos {
+        match self.drive.power {
+            Power::Gone(back) => back.max(now),
+            Power::Dead => Nanos::NEVER,
+            _ => now,
+        }
+    }
+
     /// Resets the drive at `now`, without taking its power; returns when it is ready, or [`Nanos::NEVER`] if it does not
     /// hear. `hears` is a draw that decides whether a hung drive does.
     pub fn reset(&mut self, now: Nanos, hears: u64) -> Nanos {
@@ -356,7 +380,11 @@ impl SimDisk {
         for fault in &mut self.faults {
             fault.power_cycled(now, &mut self.drive);
         }
-        ready
+        match self.drive.power {
+            Power::SpinningUp(ready) => ready,
+            // It did not come back.
+            _ => Nanos::NEVER,
+        }
     }
 
     fn ready_from(&mut self, now: Nanos) -> Result<Nanos, Reply> {
@@ -393,10 +421,12 @@ impl Drive {
         if damage >= command.end() {
             let done = self.medium.read(command.at, command.count, start, damage);
             let reply = Reply::new(Answer::Done, done);
-            return Served { began: start, reply, law: None, contact: Nanos::ZERO };
+            return Served { began: start, reply, law: None, failure: None, contact: Nanos::ZERO };
         }
         let walk = self.walk(command);
-        let good = walk.failed.map_or(command.end(), |(bad, _)| bad) - command.at;
+        let group = self.medium.shape().lbas_per_sector();
+        let bad = walk.failed.map(|failure| (failure.sector * group).max(command.at));
+        let good = bad.unwrap_or(command.end()) - command.at;
         let behind = self.surface.next_damage(command.end());
         let at_once = walk.healthy == 0 && walk.failed.is_none() && walk.without_medium;
         let read = match at_once {
@@ -405,14 +435,13 @@ impl Drive {
             false => self.medium.read(command.at, good, start, behind),
         };
         let mut done = read + walk.delay;
-        let answer = match walk.failed {
+        let answer = match walk.failed.zip(bad) {
             None => Answer::Done,
-            Some((bad, time)) => {
-                done += time;
+            Some((failure, bad)) => {
+                done += failure.time;
                 self.medium.stopped_at(bad);
-                let sector = bad / self.medium.shape().lbas_per_sector();
-                self.health.pending.insert(sector);
-                Answer::Error { class: self.surface.law(walk.law_of_failure).class, bad }
+                self.health.pending.insert(failure.sector);
+                Answer::Error { class: self.surface.law(failure.law).class, bad }
             }
         };
         if walk.failed.is_none() && walk.delay > Nanos::ZERO && !at_once {
@@ -420,7 +449,7 @@ impl Drive {
         }
         let reply = Reply::new(answer, done);
         let contact = if at_once { Nanos::ZERO } else { done.since(start) };
-        Served { began: start, reply, law: walk.first_law, contact }
+        Served { began: start, reply, law: walk.first_law, failure: walk.failed, contact }
     }
 
     /// Tries the damaged sectors of a command, up to the first that fails.
@@ -455,8 +484,7 @@ impl Drive {
                     Trial::Good(more) if law.is_side_by_side() => longest = longest.max(more),
                     Trial::Good(more) => walk.delay += more,
                     Trial::Failed(time) => {
-                        walk.failed = Some(((sector * group).max(command.at), time));
-                        walk.law_of_failure = stretch.law;
+                        walk.failed = Some(Failure { sector, law: stretch.law, time });
                         break;
                     }
                 }
@@ -477,9 +505,8 @@ impl Drive {
 struct Walk {
     /// Time that attempts took beyond a healthy read.
     delay: Nanos,
-    /// The first sector that failed, and the time it took to fail.
-    failed: Option<(Lba, Nanos)>,
-    law_of_failure: usize,
+    /// The first sector that failed.
+    failed: Option<Failure>,
     first_law: Option<usize>,
     /// Sectors that no law covers, as far as the command got.
     healthy: u64,
@@ -489,13 +516,6 @@ struct Walk {
 
 impl Default for Walk {
     fn default() -> Walk {
-        Walk {
-            delay: Nanos::ZERO,
-            failed: None,
-            law_of_failure: 0,
-            first_law: None,
-            healthy: 0,
-            without_medium: true,
-        }
+        Walk { delay: Nanos::ZERO, failed: None, first_law: None, healthy: 0, without_medium: true }
     }
 }

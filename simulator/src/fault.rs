@@ -14,6 +14,7 @@ use crate::law::Law;
 use crate::media::{Lba, MediaModel, Shape};
 use crate::surface::Stretch;
 
+mod checks;
 pub mod clusters;
 pub mod controller_panic;
 pub mod dead_head;
@@ -23,6 +24,7 @@ pub mod flash_errors;
 pub mod flash_retention;
 pub mod map;
 pub mod trimmed;
+pub mod scratch;
 
 /// A fault of a drive.
 pub trait Fault: Send {

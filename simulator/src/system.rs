@@ -150,11 +150,11 @@ impl System {
         !self.is_offline && self.disk.is_there(now)
     }
 
-    /// Looks for the drive on the bus again; a drive that the system gave up has its power taken first. Returns when it
-    /// is ready; `None` if it does not come back.
+    /// Looks for the drive on the bus again, waiting for one that comes back by itself; a drive that the system gave up,
+    /// or that stays away, has its power taken first. Returns when it is ready; `None` if it does not come back.
     pub fn rediscover(&mut self, now: Nanos) -> Option<Nanos> {
-        let mut ready = now;
-        if self.is_offline {
+        let mut ready = self.disk.comes_back(now);
+        if self.is_offline || ready == Nanos::NEVER {
             ready = self.disk.power_cycle(now);
             self.is_offline = ready == Nanos::NEVER;
         }

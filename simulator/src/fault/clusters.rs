@@ -8,7 +8,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Fault, Opening};
+use super::{Fault, Opening, checks};
 use crate::dice::Sequence;
 use crate::law::{Health, Law};
 use crate::media::MediaModel;
@@ -82,24 +82,15 @@ impl NamedFault for Clusters {
 
 impl FaultSpec for Clusters {
     fn build(&self, _: &dyn MediaModel) -> Result<Box<dyn Fault>, String> {
-        let [from, to] = self.region;
-        let is_share = |x: f64| (0.0..=1.0).contains(&x);
-        if !(is_share(from) && is_share(to) && from < to) {
-            return Err(format!(
-                "region [{from}, {to}] is not two rising shares of the disk, as in [0.2, 0.3]"
-            ));
-        }
-        if !(0.0..=1e6).contains(&self.count) || !(0.0..=1e6).contains(&self.singles) {
-            return Err("count and singles are numbers from 0 to 1000000".into());
-        }
-        if !is_share(self.early) || !is_share(self.hole) {
-            return Err("early and hole are shares from 0 to 1".into());
-        }
+        checks::shares("region", "the disk", self.region)?;
+        checks::count("count", self.count)?;
+        checks::count("singles", self.singles)?;
+        checks::share("early", self.early)?;
+        checks::share("hole", self.hole)?;
+        self.failure_time.map_or(Ok(()), |times| checks::times("failure-time", times))?;
+        self.retry.map_or(Ok(()), |retry| checks::odds("retry", retry))?;
         if self.run_exponent <= 1.0 || self.gap_exponent <= 1.0 || self.run_max == 0 || self.gap_max == 0 {
             return Err("exponents of runs and gaps are above 1, their greatest lengths at least 1".into());
-        }
-        if self.retry.is_some_and(|[a, b]| !(a > 0.0 && b > 0.0 && a < 100.0 && b < 100.0)) {
-            return Err("retry holds two numbers above 0 and below 100, as in [0.30, 1.9]".into());
         }
         Ok(Box::new(Laying { spec: self.clone() }))
     }
@@ -126,12 +117,8 @@ impl Fault for Laying {
     fn lay(&mut self, opening: &mut Opening<'_>) {
         let spec = self.spec.clone();
         let mut dice = opening.dice("clusters");
-        let failure = spec.failure_time.map(|[from, to]| crate::law::FailureTime::Between(from.0, to.0));
         let health = spec.retry.map_or(Health::Bad, |[a, b]| Health::Weak { a, b });
-        let law = Law {
-            failure: failure.unwrap_or(crate::law::FailureTime::Recovery),
-            ..Law::new(health, "clusters")
-        };
+        let law = Law { failure: checks::failure(spec.failure_time), ..Law::new(health, "clusters") };
         let bad = opening.law(law.clone());
         let rim = opening.law(Law { health: Health::Weak { a: 2.0, b: 1.0 }, ..law });
         let shape = opening.shape();

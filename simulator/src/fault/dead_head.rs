@@ -6,7 +6,7 @@ use block::Nanos;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Fault, Opening};
+use super::{Fault, Opening, checks};
 use crate::disk::{Command, Drive, Served};
 use crate::law::{ErrorClass, FailureTime, Health, Law};
 use crate::media::MediaModel;
@@ -55,14 +55,8 @@ impl NamedFault for DeadHead {
 
 impl FaultSpec for DeadHead {
     fn build(&self, medium: &dyn MediaModel) -> Result<Box<dyn Fault>, String> {
-        let heads = medium.shape().heads;
-        if self.head >= heads {
-            return Err(format!("there is no head {}: this disk has heads 0 to {}", self.head, heads - 1));
-        }
-        let [from, to] = self.failure_time;
-        if from > to {
-            return Err(format!("failure-time runs from {from} to {to}; the first must not be longer"));
-        }
+        checks::head(self.head, medium)?;
+        checks::times("failure-time", self.failure_time)?;
         Ok(Box::new(Dead { spec: self.clone(), law: 0, failures: 0 }))
     }
 
@@ -91,13 +85,14 @@ impl Fault for Dead {
         }
     }
 
-    fn after(&mut self, _: &Command, served: &mut Served, _: &mut Drive) {
-        if !(served.failed() && served.law == Some(self.law)) {
+    fn after(&mut self, _: &Command, served: &mut Served, drive: &mut Drive) {
+        if served.failure.is_none_or(|failure| failure.law != self.law) {
             return;
         }
         self.failures += 1;
         if self.spec.calibrates_after > 0 && self.failures >= self.spec.calibrates_after {
             self.failures = 0;
+            drive.health.calibrations += 1;
             served.reply.done += self.spec.calibration.0;
         }
     }

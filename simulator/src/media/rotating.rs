@@ -29,6 +29,8 @@ pub struct Rotating {
     profile: Profile,
     shape: Shape,
     extents: Vec<Extent>,
+    /// For each head the numbers of its extents: in rising order of sectors and of tracks alike.
+    by_head: Vec<Vec<usize>>,
     seek: SeekCurve,
     turn: u64,
     skew: u64,
@@ -75,6 +77,10 @@ impl Rotating {
             cylinders,
         };
         let segment = (profile.cache_bytes / u64::from(profile.segments) / u64::from(profile.logical)).max(1);
+        let mut by_head = vec![Vec::new(); usize::from(profile.heads)];
+        for (index, extent) in extents.iter().enumerate() {
+            by_head[usize::from(extent.head)].push(index);
+        }
         let densest = extents.iter().map(|extent| extent.sectors_per_track).max().unwrap_or(1);
         Rotating {
             shape,
@@ -87,6 +93,7 @@ impl Rotating {
             arm: 0,
             stream: None,
             extents,
+            by_head,
             profile,
         }
     }
@@ -165,9 +172,14 @@ impl MediaModel for Rotating {
 
     fn tracks(&self, head: u16, cylinders: Range<u32>) -> Vec<Track> {
         let mut tracks = Vec::new();
-        for extent in self.extents.iter().filter(|extent| extent.head == head) {
-            for (cylinder, first) in extent.tracks() {
-                if !cylinders.contains(&cylinder) || first >= self.shape.sectors {
+        let of_head = self.by_head.get(usize::from(head)).map_or(&[][..], Vec::as_slice);
+        let from = of_head.partition_point(|index| self.extents[*index].cylinders().end <= cylinders.start);
+        for extent in of_head[from..].iter().map(|index| &self.extents[*index]) {
+            if extent.cylinders().start >= cylinders.end {
+                break;
+            }
+            for (cylinder, first) in extent.tracks_on(&cylinders) {
+                if first >= self.shape.sectors {
                     continue;
                 }
                 let flow = extent.flow(first, 0, self.turn, self.skew);
@@ -180,9 +192,9 @@ impl MediaModel for Rotating {
     }
 
     fn sectors_of(&self, head: u16) -> Vec<Range<Lba>> {
-        let ends = self.extents.iter().skip(1).map(|extent| extent.first).chain([self.shape.sectors]);
-        let served = self.extents.iter().zip(ends).filter(|(extent, _)| extent.head == head);
-        served.map(|(extent, end)| extent.first..end).collect()
+        let end = |index: usize| self.extents.get(index + 1).map_or(self.shape.sectors, |next| next.first);
+        let of_head = self.by_head.get(usize::from(head)).map_or(&[][..], Vec::as_slice);
+        of_head.iter().map(|index| self.extents[*index].first..end(*index)).collect()
     }
 
     fn read(&mut self, at: Lba, count: u64, issued: Nanos, damage: Lba) -> Nanos {

@@ -25,6 +25,7 @@ pub const KINDS: &[FaultKind] = &[
     FaultKind::of::<fault::flash_retention::FlashRetention>(),
     FaultKind::of::<fault::map::Map>(),
     FaultKind::of::<fault::trimmed::Trimmed>(),
+    FaultKind::of::<fault::scratch::Scratch>(),
 ];
 
 /// What a scenario says of one fault.

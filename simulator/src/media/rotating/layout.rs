@@ -2,6 +2,8 @@
 //!
 //! Owns the order of sectors over heads and tracks, zones and skews. Must not know time but for the skews.
 
+use std::ops::Range;
+
 use super::{Profile, SeekCurve};
 use crate::media::Lba;
 
@@ -51,10 +53,23 @@ impl Extent {
         if self.outwards { self.cylinder - track } else { self.cylinder + track }
     }
 
-    /// Tracks with their first sectors.
-    pub fn tracks(&self) -> impl Iterator<Item = (u32, Lba)> + use<> {
+    /// Its tracks under the head.
+    pub fn cylinders(&self) -> Range<u32> {
+        let last = self.cylinder_at(self.tracks - 1);
+        self.cylinder.min(last)..self.cylinder.max(last) + 1
+    }
+
+    /// Tracks on some cylinders, with their first sectors, in the order of sectors.
+    pub fn tracks_on(&self, cylinders: &Range<u32>) -> impl Iterator<Item = (u32, Lba)> + use<> {
         let extent = *self;
-        (0..extent.tracks).map(move |track| {
+        let mine = self.cylinders();
+        let within = |cylinder: u32| cylinder.clamp(mine.start, mine.end);
+        let (from, to) = (within(cylinders.start), within(cylinders.end).max(within(cylinders.start)));
+        let tracks = match self.outwards {
+            false => from - mine.start..to - mine.start,
+            true => mine.end - to..mine.end - from,
+        };
+        tracks.map(move |track| {
             (extent.cylinder_at(track), extent.first + u64::from(track) * extent.sectors_per_track)
         })
     }

@@ -98,6 +98,13 @@ fn every_sector_lies_under_one_head_on_one_track() {
             }
         }
         assert!(owners.iter().all(Option::is_some), "{layout:?}");
+        let all = disk.tracks(1, 0..disk.shape.cylinders);
+        for cylinders in [0..1, 7..20, 30..31, 25..90, 40..40] {
+            let expected: Vec<Track> =
+                all.iter().filter(|track| cylinders.contains(&track.cylinder)).copied().collect();
+            assert_eq!(disk.tracks(1, cylinders), expected, "{layout:?}");
+        }
+        assert!(disk.tracks(3, 0..90).is_empty(), "there is no such head");
         let tracks: u64 = (0..disk.shape.heads)
             .flat_map(|head| disk.tracks(head, 0..disk.shape.cylinders))
             .map(|track| track.sectors)

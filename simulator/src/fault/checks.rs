@@ -1,0 +1,70 @@
+//! What several kinds of fault ask of their scenario.
+//!
+//! Owns checks of heads, shares and times, and the words in which they refuse. Must not know any one fault.
+
+use std::ops::Range;
+
+use crate::law::FailureTime;
+use crate::media::MediaModel;
+use crate::scenario::Time;
+
+/// Whether the disk has this head.
+pub(super) fn head(head: u16, medium: &dyn MediaModel) -> Result<(), String> {
+    let heads = medium.shape().heads;
+    if head < heads {
+        return Ok(());
+    }
+    Err(format!("there is no head {head}: this disk has heads 0 to {}", heads - 1))
+}
+
+/// Whether two numbers are rising shares of something.
+pub(super) fn shares(name: &str, of: &str, [from, to]: [f64; 2]) -> Result<(), String> {
+    if 0.0 <= from && from < to && to <= 1.0 {
+        return Ok(());
+    }
+    Err(format!("{name} [{from}, {to}] is not two rising shares of {of}, as in [0.2, 0.3]"))
+}
+
+/// Whether a number is a share or a probability.
+pub(super) fn share(name: &str, share: f64) -> Result<(), String> {
+    if (0.0..=1.0).contains(&share) {
+        return Ok(());
+    }
+    Err(format!("{name} {share} is not a number from 0 to 1"))
+}
+
+/// Whether a number is a count that can be laid in reasonable time.
+pub(super) fn count(name: &str, count: f64) -> Result<(), String> {
+    if (0.0..=1e6).contains(&count) {
+        return Ok(());
+    }
+    Err(format!("{name} {count} is not a number from 0 to 1000000"))
+}
+
+/// Whether two times rise, or are equal.
+pub(super) fn times(name: &str, [from, to]: [Time; 2]) -> Result<(), String> {
+    if from <= to {
+        return Ok(());
+    }
+    Err(format!("{name} runs from {from} to {to}; the first must not be longer"))
+}
+
+/// Whether these can be the parameters of a density of chances.
+pub(super) fn odds(name: &str, odds: [f64; 2]) -> Result<(), String> {
+    if odds.iter().all(|x| *x > 0.0 && *x < 100.0) {
+        return Ok(());
+    }
+    Err(format!("{name} holds two numbers above 0 and below 100, as in [0.30, 1.9]"))
+}
+
+/// Time of a failure: the drive's own unless the scenario gives one.
+pub(super) fn failure(time: Option<[Time; 2]>) -> FailureTime {
+    time.map_or(FailureTime::Recovery, |[from, to]| FailureTime::Between(from.0, to.0))
+}
+
+/// Cylinders that lie in these shares of all.
+pub(super) fn cylinders([from, to]: [f64; 2], medium: &dyn MediaModel) -> Range<u32> {
+    let all = medium.shape().cylinders;
+    let at = |share: f64| (share * f64::from(all)) as u32;
+    at(from).min(all - 1)..at(to).max(at(from) + 1).min(all)
+}
