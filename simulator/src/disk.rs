@@ -208,10 +208,10 @@ impl SimDisk {
         conditions: Conditions,
         horizon: Nanos,
     ) -> SimDisk {
-        let (mut laws, mut stretches) = (Vec::new(), Vec::new());
+        let (mut laws, mut stretches, mut health) = (Vec::new(), Vec::new(), HealthLog::default());
         for (number, fault) in faults.iter_mut().enumerate() {
-            let (laws, stretches) = (&mut laws, &mut stretches);
-            fault.lay(&mut Opening { medium: &*medium, seed, number, laws, stretches });
+            let (laws, stretches, health) = (&mut laws, &mut stretches, &mut health);
+            fault.lay(&mut Opening { medium: &*medium, seed, number, laws, stretches, health });
         }
         let conditions = Conditions { turn: medium.turn(), ..conditions };
         let drive = Drive {
@@ -221,7 +221,7 @@ impl SimDisk {
             conditions,
             attempts: Attempts::default(),
             dice: LawDice::new(seed),
-            health: HealthLog::default(),
+            health,
             busy_until: Nanos::ZERO,
         };
         SimDisk { drive, faults, horizon, log: None }

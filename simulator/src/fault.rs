@@ -9,7 +9,7 @@
 use block::Nanos;
 
 use crate::dice::Sequence;
-use crate::disk::{Command, Drive, Reply, Served};
+use crate::disk::{Command, Drive, HealthLog, Reply, Served};
 use crate::law::Law;
 use crate::media::{Lba, MediaModel, Shape};
 use crate::surface::Stretch;
@@ -24,7 +24,13 @@ pub mod flash_errors;
 pub mod flash_retention;
 pub mod map;
 pub mod trimmed;
+pub mod fading_head;
+pub mod reallocated;
+pub mod region;
 pub mod scratch;
+#[cfg(test)]
+mod testing;
+pub mod weak_head;
 
 /// A fault of a drive.
 pub trait Fault: Send {
@@ -80,6 +86,7 @@ pub struct Opening<'a> {
     pub number: usize,
     pub(crate) laws: &'a mut Vec<Law>,
     pub(crate) stretches: &'a mut Vec<Stretch>,
+    pub(crate) health: &'a mut HealthLog,
 }
 
 impl Opening<'_> {
@@ -91,6 +98,11 @@ impl Opening<'_> {
     /// Draws for this fault; another label, other draws.
     pub fn dice(&self, label: &str) -> Sequence {
         Sequence::new(self.seed, &format!("{label} {}", self.number))
+    }
+
+    /// What SMART tells of the time before.
+    pub fn health(&mut self) -> &mut HealthLog {
+        self.health
     }
 
     /// Adds a law; returns its number.

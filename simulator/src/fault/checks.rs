@@ -4,9 +4,14 @@
 
 use std::ops::Range;
 
+use block::Nanos;
+
 use crate::law::FailureTime;
 use crate::media::MediaModel;
 use crate::scenario::Time;
+
+/// How long a drive takes to answer from its tables, without the medium.
+pub(super) const WITHOUT_MEDIUM: Nanos = Nanos::new(100_000);
 
 /// Whether the disk has this head.
 pub(super) fn head(head: u16, medium: &dyn MediaModel) -> Result<(), String> {

@@ -25,7 +25,11 @@ pub const KINDS: &[FaultKind] = &[
     FaultKind::of::<fault::flash_retention::FlashRetention>(),
     FaultKind::of::<fault::map::Map>(),
     FaultKind::of::<fault::trimmed::Trimmed>(),
+    FaultKind::of::<fault::fading_head::FadingHead>(),
+    FaultKind::of::<fault::reallocated::Reallocated>(),
+    FaultKind::of::<fault::region::Region>(),
     FaultKind::of::<fault::scratch::Scratch>(),
+    FaultKind::of::<fault::weak_head::WeakHead>(),
 ];
 
 /// What a scenario says of one fault.
