@@ -24,13 +24,20 @@ pub mod flash_errors;
 pub mod flash_retention;
 pub mod map;
 pub mod trimmed;
+pub mod death;
+mod events;
 pub mod fading_head;
+pub mod hang;
+pub mod killer;
 pub mod reallocated;
 pub mod region;
 pub mod scratch;
+pub mod slow_firmware;
 #[cfg(test)]
 mod testing;
+pub mod vanish;
 pub mod weak_head;
+pub mod wear;
 
 /// A fault of a drive.
 pub trait Fault: Send {

@@ -174,7 +174,9 @@ impl LawDice {
 impl Law {
     /// A law of errors that cannot be corrected, with the drive's own recovery time.
     pub fn new(health: Health, origin: &'static str) -> Law {
-        Law { health, failure: FailureTime::Recovery, class: ErrorClass::Uncorrectable, gravity: 1.0, origin }
+        // Where nothing is wrong with the surface, contact is as harmless as anywhere.
+        let gravity = if matches!(health, Health::Zeros { .. }) { 0.01 } else { 1.0 };
+        Law { health, failure: FailureTime::Recovery, class: ErrorClass::Uncorrectable, gravity, origin }
     }
 
     /// Where several meet in one sector, the highest rank holds.

@@ -46,6 +46,14 @@ pub(super) fn count(name: &str, count: f64) -> Result<(), String> {
     Err(format!("{name} {count} is not a number from 0 to 1000000"))
 }
 
+/// Whether a number is a probability, and a time is some.
+pub(super) fn some_time(name: &str, time: Time) -> Result<(), String> {
+    if time.0 > Nanos::ZERO {
+        return Ok(());
+    }
+    Err(format!("{name} {time} is no time at all"))
+}
+
 /// Whether two times rise, or are equal.
 pub(super) fn times(name: &str, [from, to]: [Time; 2]) -> Result<(), String> {
     if from <= to {

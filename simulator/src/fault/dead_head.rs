@@ -78,6 +78,8 @@ impl Fault for Dead {
         self.law = opening.law(Law {
             failure: FailureTime::Between(from.0, to.0),
             class: self.spec.class,
+            // It finds nothing, so it touches nothing.
+            gravity: 0.0,
             ..Law::new(Health::Bad, "dead-head")
         });
         for sectors in opening.medium.sectors_of(self.spec.head) {

@@ -106,7 +106,7 @@ impl Fading {
 impl Fault for Fading {
     fn lay(&mut self, opening: &mut Opening<'_>) {
         let failure = checks::failure(self.spec.failure_time);
-        let law = Law { failure, ..Law::new(Health::Head(self.spec.head), "fading-head") };
+        let law = Law { failure, gravity: 0.01, ..Law::new(Health::Head(self.spec.head), "fading-head") };
         let law = opening.law(law);
         for sectors in opening.medium.sectors_of(self.spec.head) {
             opening.lay(law, sectors);

@@ -63,9 +63,9 @@ impl Fault for Laying {
         // A seek there and one back take about a turn each, and each is followed by half a turn and more.
         let turn = opening.medium.turn().nanoseconds();
         let trip = Health::Slow { from: Nanos::new(2 * turn), to: Nanos::new(5 * turn) };
-        let kept = opening.law(Law { gravity: 0.0, ..Law::new(trip, "reallocated") });
+        let kept = opening.law(Law { gravity: 0.01, ..Law::new(trip, "reallocated") });
         let zeros = Health::Zeros { time: Nanos::new(4 * turn) };
-        let lost_law = opening.law(Law { gravity: 0.0, ..Law::new(zeros, "reallocated") });
+        let lost_law = opening.law(Law { gravity: 0.01, ..Law::new(zeros, "reallocated") });
         let shape = opening.shape();
         let group = shape.lbas_per_sector();
         let sectors = (shape.sectors / group) as f64;

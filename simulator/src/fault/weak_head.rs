@@ -74,7 +74,7 @@ impl Fault for Weak {
         let WeakHead { head, failing, slow, slow_time: [from, to], failure_time } = self.spec;
         let health = Health::Unsteady { failing, slow, from: from.0, to: to.0 };
         let failure = checks::failure(failure_time);
-        let law = opening.law(Law { failure, ..Law::new(health, "weak-head") });
+        let law = opening.law(Law { failure, gravity: 0.01, ..Law::new(health, "weak-head") });
         for sectors in opening.medium.sectors_of(head) {
             opening.lay(law, sectors);
         }

@@ -25,11 +25,17 @@ pub const KINDS: &[FaultKind] = &[
     FaultKind::of::<fault::flash_retention::FlashRetention>(),
     FaultKind::of::<fault::map::Map>(),
     FaultKind::of::<fault::trimmed::Trimmed>(),
+    FaultKind::of::<fault::death::Death>(),
     FaultKind::of::<fault::fading_head::FadingHead>(),
+    FaultKind::of::<fault::hang::Hang>(),
+    FaultKind::of::<fault::killer::Killer>(),
     FaultKind::of::<fault::reallocated::Reallocated>(),
     FaultKind::of::<fault::region::Region>(),
     FaultKind::of::<fault::scratch::Scratch>(),
+    FaultKind::of::<fault::slow_firmware::SlowFirmware>(),
+    FaultKind::of::<fault::vanish::Vanish>(),
     FaultKind::of::<fault::weak_head::WeakHead>(),
+    FaultKind::of::<fault::wear::Wear>(),
 ];
 
 /// What a scenario says of one fault.
