@@ -29,6 +29,7 @@ mod events;
 pub mod fading_head;
 pub mod hang;
 pub mod killer;
+pub mod map;
 pub mod reallocated;
 pub mod region;
 pub mod scratch;

@@ -29,6 +29,7 @@ pub const KINDS: &[FaultKind] = &[
     FaultKind::of::<fault::fading_head::FadingHead>(),
     FaultKind::of::<fault::hang::Hang>(),
     FaultKind::of::<fault::killer::Killer>(),
+    FaultKind::of::<fault::map::Map>(),
     FaultKind::of::<fault::reallocated::Reallocated>(),
     FaultKind::of::<fault::region::Region>(),
     FaultKind::of::<fault::scratch::Scratch>(),

@@ -1,0 +1,130 @@
+//! Disks that change as they are read: rows of reads live through exactly what single reads do.
+
+use std::sync::Arc;
+
+use block::source::Row;
+use block::{BlockSource, Clock, Nanos, Offset, Patience, Recovery, VirtualClock};
+use proptest::prelude::*;
+use simulator::{Access, Pace, Scenario, SimSource};
+
+const DISK: &str = r#"
+description = "A small disk with clusters, and with faults that depend on what was read before."
+
+[disk]
+medium = "hard-disk"
+profile = "d35_1t"
+size = "64 MiB"
+heads = 4
+sectors-per-track = [256, 128]
+band = "1 MiB"
+
+[[fault]]
+kind = "clusters"
+count = 20
+exact = true
+singles = 5
+retry = [0.30, 1.9]
+"#;
+
+/// Faults that meet on one disk.
+const TOGETHER: [&[&str]; 4] = [
+    &[
+        "kind = \"fading-head\"\nhead = 2\nfailing = 0.02\nfades-in = \"1 min\"\nrest = \"5 min\"",
+        "kind = \"vanish\"\nper-error = 0.1",
+        "kind = \"slow-firmware\"\nafter-errors = 5\nrelapse = \"30 s\"",
+    ],
+    &["kind = \"hang\"\nper-error = 0.2\nno-return = 0.05", "kind = \"death\"\nmean = \"60 s\""],
+    &["kind = \"wear\"\nlife = \"600 s\"\nspreads = 2.0", "kind = \"dead-head\"\nhead = 3"],
+    // Only work away from damage.
+    &["kind = \"wear\"\nlife = \"100 ms\"\nspreads = 0.0", "kind = \"death\"\nafter = \"20 s\""],
+];
+
+fn source(faults: &[&str], seed: u64, access: Access) -> (SimSource, Arc<VirtualClock>) {
+    let text = faults.iter().fold(DISK.to_owned(), |text, fault| text + "\n[[fault]]\n" + fault + "\n");
+    let scenario =
+        Scenario::parse("hazards", "hazards.toml", &text).unwrap_or_else(|error| panic!("{error}"));
+    let clock = Arc::new(VirtualClock::new(Nanos::ZERO));
+    (scenario.source(seed, Some(access), clock.clone(), Pace::Instant).unwrap(), clock)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn rows_live_through_the_same_history_as_their_reads(
+        faults in 0..TOGETHER.len(),
+        seed in 0u64..1000,
+        starts in prop::collection::vec((0u64..1 << 26, 1u64..400, 0u64..600), 1..12),
+        access in 0usize..2,
+    ) {
+        let (faults, access) = (TOGETHER[faults], [Access::Raw, Access::Direct][access]);
+        let ((mut rows, rows_clock), (mut reads, reads_clock)) =
+            (source(faults, seed, access), source(faults, seed, access));
+        let unit = 64 << 10;
+        'all: for (start, count, pause) in starts {
+            let mut at = start / 4096 * 4096;
+            let mut left = count.min(((64 << 20) - at) / unit);
+            while left > 0 {
+                let until = rows_clock.now() + Nanos::from_secs(5);
+                let row = Row { at: Offset::new(at), unit, count: left, backwards: false, until };
+                let examined = rows.examine(&row, Patience::Endless).unwrap();
+                let count = examined.as_ref().map_or(1, |examined| examined.reads);
+                for _ in 0..count {
+                    let mut buffer = vec![0; unit as usize];
+                    let reply = reads.read_at(Offset::new(at), &mut buffer, Patience::Endless);
+                    prop_assert_eq!(&reply, &examined.as_ref().map(|examined| examined.reply.clone()).map_err(Clone::clone));
+                    at += unit;
+                }
+                prop_assert_eq!(rows_clock.now(), reads_clock.now());
+                left -= count;
+                if examined.is_err() {
+                    let found = rows.recover(Recovery::Rediscover);
+                    prop_assert_eq!(&found, &reads.recover(Recovery::Rediscover));
+                    prop_assert_eq!(rows_clock.now(), reads_clock.now());
+                    if found.is_err() {
+                        break 'all;
+                    }
+                }
+            }
+            let pause = Nanos::from_secs(pause);
+            rows_clock.sleep(pause);
+            reads_clock.sleep(pause);
+        }
+        let (one, other) = (rows.system().disk().drive(), reads.system().disk().drive());
+        prop_assert_eq!(&one.attempts, &other.attempts);
+        prop_assert_eq!(&one.health, &other.health);
+        prop_assert_eq!(&one.conditions, &other.conditions);
+        prop_assert_eq!(one.power, other.power);
+        prop_assert_eq!(one.surface.stretches(), other.surface.stretches());
+    }
+}
+
+#[test]
+fn most_histories_have_rows_and_trouble() {
+    // The property would hold of disks on which nothing happens, too.
+    for faults in TOGETHER {
+        let (mut reads_in_rows, mut lost) = (0, 0);
+        for seed in 0..20 {
+            let (mut disk, _) = source(faults, seed, Access::Direct);
+            let unit = 64 << 10;
+            let mut at = 0;
+            while at < 64 << 20 {
+                let count = ((64 << 20) - at) / unit;
+                let row = Row { at: Offset::new(at), unit, count, backwards: false, until: Nanos::NEVER };
+                match disk.examine(&row, Patience::Endless).unwrap() {
+                    Ok(examined) => {
+                        reads_in_rows += examined.reads - 1;
+                        at += examined.reads * unit;
+                    }
+                    Err(_) if disk.recover(Recovery::Rediscover).is_ok() => lost += 1,
+                    Err(_) => {
+                        lost += 1;
+                        break;
+                    }
+                }
+            }
+            lost += u64::from(!disk.system().disk().drive().surface.stretches().is_empty());
+        }
+        assert!(reads_in_rows > 500 && lost > 10, "{faults:?}: {reads_in_rows} reads, {lost} losses");
+    }
+}
