@@ -13,7 +13,6 @@ use block::{
 
 use crate::content::Content;
 use crate::disk::Filling;
-use crate::law::Health;
 use crate::system::{Outcome, System};
 
 /// How much faster than real time simulated time passes.
@@ -93,16 +92,12 @@ impl SimSource {
         let logical = u64::from(self.system.disk().shape().logical);
         let surface = &self.system.disk().drive().surface;
         let sectors = at.bytes() / logical..range.end().bytes().div_ceil(logical);
-        for stretch in surface.overlapping(sectors) {
-            if let Health::Zeros { .. } = surface.law(stretch.law).health {
-                let zeros = ByteRange::between(
-                    Offset::new(stretch.sectors.start * logical),
-                    Offset::new(stretch.sectors.end * logical),
-                );
-                let part = zeros.overlap(range);
-                let from = (part.start() - at) as usize;
-                bytes[from..from + part.length() as usize].fill(0);
-            }
+        for zeros in surface.zeros(sectors) {
+            let zeros =
+                ByteRange::between(Offset::new(zeros.start * logical), Offset::new(zeros.end * logical));
+            let part = zeros.overlap(range);
+            let from = (part.start() - at) as usize;
+            bytes[from..from + part.length() as usize].fill(0);
         }
         Ok(())
     }

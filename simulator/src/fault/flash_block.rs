@@ -118,6 +118,7 @@ mod tests {
             number: 0,
             laws: &mut laws,
             stretches: &mut stretches,
+            health: &mut crate::disk::HealthLog::default(),
         });
         assert_eq!(stretches.len(), 6);
         assert_eq!(stretches[0].sectors, 1536..2048);

@@ -203,6 +203,7 @@ mod tests {
             number: 0,
             laws: &mut laws,
             stretches: &mut stretches,
+            health: &mut crate::disk::HealthLog::default(),
         });
         let surface = Surface::new(laws, stretches);
         let all = surface.stretches();

@@ -111,7 +111,7 @@ mod tests {
             let reply = source.read_at(at, &mut bytes, Patience::Endless).unwrap();
             assert_eq!(reply.damage, None);
             assert!(clock.now().since(before) >= Nanos::from_millis(16));
-            source.read_truth(at, &mut truth).unwrap();
+            source.truth(at, &mut truth).unwrap();
             assert_eq!(bytes, truth);
             assert_eq!(bytes.iter().all(|byte| *byte == 0), is_lost);
         }
