@@ -12,6 +12,7 @@ pub mod range;
 pub mod range_set;
 pub mod sink;
 pub mod source;
+pub mod timing_log;
 pub mod zero;
 
 pub use buffer::Buffer;

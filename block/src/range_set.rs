@@ -103,6 +103,32 @@ impl RangeSet {
         RangeSet { ranges }
     }
 
+    /// Returns what is in this set and not in the other one. Linear in both.
+    pub fn minus(&self, other: &RangeSet) -> RangeSet {
+        let mut ranges = Vec::new();
+        let mut theirs = other.ranges.iter().peekable();
+        for range in &self.ranges {
+            let mut rest = *range;
+            while theirs.next_if(|cut| cut.end() <= rest.start()).is_some() {}
+            while let Some(cut) = theirs.peek().filter(|cut| cut.start() < rest.end()) {
+                let (before, from_cut) = rest.split_at(cut.start());
+                if !before.is_empty() {
+                    ranges.push(before);
+                }
+                rest = from_cut.split_at(cut.end()).1;
+                // It may reach into the next range too.
+                if cut.end() > range.end() {
+                    break;
+                }
+                theirs.next();
+            }
+            if !rest.is_empty() {
+                ranges.push(rest);
+            }
+        }
+        RangeSet { ranges }
+    }
+
     /// Removes everything outside `range`.
     pub fn crop(&mut self, range: ByteRange) {
         self.ranges = self.pieces_in(range).collect();
@@ -183,6 +209,8 @@ mod tests {
             let (x, y) = (set(&a), set(&b));
             let both: Vec<bool> = a.iter().zip(&b).map(|(p, q)| *p && *q).collect();
             prop_assert_eq!(x.intersection(&y), set(&both));
+            let left: Vec<bool> = a.iter().zip(&b).map(|(p, q)| *p && !*q).collect();
+            prop_assert_eq!(x.minus(&y), set(&left));
             prop_assert_eq!(bits(&x, 64), a.clone());
             let range = ByteRange::new(Offset::new(from), length);
             let mut grown = x.clone();
