@@ -416,7 +416,7 @@ impl SimDisk {
 
 impl Drive {
     /// Reads with the medium and the damage on it.
-    fn serve(&mut self, command: &Command, start: Nanos) -> Served {
+    pub(crate) fn serve(&mut self, command: &Command, start: Nanos) -> Served {
         let damage = self.surface.next_damage(command.at);
         if damage >= command.end() {
             let done = self.medium.read(command.at, command.count, start, damage);

@@ -84,6 +84,11 @@ pub enum Health {
     Head(u16),
     /// Never succeeds.
     Bad,
+    /// As somebody recorded it: some attempt succeeded, or none.
+    Recorded {
+        /// Whether some did.
+        answers: bool,
+    },
 }
 
 /// How long a failing attempt takes.
@@ -188,6 +193,8 @@ impl Law {
             Health::Unsteady { .. } => 3,
             Health::Head(_) => 4,
             Health::Bad => 5,
+            // Whatever else is drawn there: this was seen.
+            Health::Recorded { .. } => 6,
         }
     }
 
@@ -214,8 +221,8 @@ impl Law {
     /// What is certain about any sector under this law, whatever its draws.
     pub fn certainty(&self, attempts: u32, now: &Conditions) -> Certainty {
         let odds = match self.health {
-            Health::Zeros { .. } | Health::Slow { .. } => 1.0,
-            Health::Bad => 0.0,
+            Health::Zeros { .. } | Health::Slow { .. } | Health::Recorded { answers: true } => 1.0,
+            Health::Bad | Health::Recorded { answers: false } => 0.0,
             Health::Unsteady { failing, .. } => 1.0 - failing,
             Health::Head(head) => 1.0 - now.failure_of(head),
             Health::Weak { .. } => return Certainty::BySector,
@@ -243,12 +250,12 @@ impl Law {
     /// Probability that one attempt at this sector succeeds.
     pub fn odds(&self, sector: u64, dice: &mut LawDice, now: &Conditions) -> f64 {
         match self.health {
-            Health::Zeros { .. } | Health::Slow { .. } => 1.0,
+            Health::Zeros { .. } | Health::Slow { .. } | Health::Recorded { answers: true } => 1.0,
             Health::Weak { a, b } => dice::beta(dice.media.roll(0, sector), a, b) * now.ease,
             Health::Unsteady { failing, .. } => 1.0 - failing,
             Health::Head(head) => 1.0 - now.failure_of(head),
             Health::Ladder(ref ladder) => ladder.odds(sector, &mut dice.media, now),
-            Health::Bad => 0.0,
+            Health::Bad | Health::Recorded { answers: false } => 0.0,
         }
     }
 
@@ -267,7 +274,11 @@ impl Law {
         now: &Conditions,
     ) -> Nanos {
         match self.health {
-            Health::Zeros { .. } | Health::Bad | Health::Head(_) | Health::Ladder(_) => Nanos::ZERO,
+            Health::Zeros { .. }
+            | Health::Bad
+            | Health::Head(_)
+            | Health::Ladder(_)
+            | Health::Recorded { .. } => Nanos::ZERO,
             Health::Slow { from, to } => between(dice.latency.roll(attempt, sector), from, to),
             Health::Weak { .. } => {
                 // Inside one command the drive tries R times with equal chances, which together make `odds`; the same

@@ -10,6 +10,8 @@ pub mod disk;
 pub mod fault;
 pub mod law;
 pub mod media;
+pub mod recording;
+pub mod replay;
 pub mod scenario;
 pub mod source;
 pub mod surface;

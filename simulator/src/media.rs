@@ -9,6 +9,7 @@ use block::Nanos;
 
 pub mod flash;
 pub mod rotating;
+pub mod uniform;
 
 /// Number of a logical sector, from 0.
 pub type Lba = u64;

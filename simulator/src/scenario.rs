@@ -14,6 +14,7 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use crate::content::Content;
 use crate::disk::SimDisk;
+use crate::replay::Replay;
 use crate::source::{Pace, SimSource};
 use crate::system::{Access, System, SystemOptions};
 use crate::truth;
@@ -52,6 +53,8 @@ pub struct Scenario {
     pub is_small: bool,
     /// The healthy drive.
     pub medium: Box<dyn MediumSpec>,
+    /// A recorded drive that answers in its place.
+    pub replay: Option<Spanned<Replay>>,
     /// What is wrong with it.
     pub faults: Vec<Spanned<Box<dyn FaultSpec>>>,
     /// SHA-256 over all that makes a difference: not names, descriptions, expectations.
@@ -177,14 +180,26 @@ impl Scenario {
         if head.seed < 0 {
             return Err(wrong(None, format!("seed {} is below 0; seeds are 0 to 2^63 - 1", head.seed)));
         }
-        let disk = sections.one("disk").ok_or_else(|| {
-            wrong(
-                None,
-                "there is no [disk]; it names the medium and its class, as in medium = \"hard-disk\"".into(),
-            )
-        })?;
-        let disk_span = disk.span();
-        let medium = medium::parse(disk).map_err(by_part)?;
+        let mut replay = None;
+        if let Some(value) = sections.one("replay") {
+            let span = value.span();
+            let mut found = Replay::deserialize(ValueDeserializer::from(value)).map_err(by_toml)?;
+            let bytes = found.load(folder_of(origin)).map_err(|reason| wrong(Some(span.clone()), reason))?;
+            digest = digest_with(digest, &bytes);
+            replay = Some(Spanned::new(span, found));
+        }
+        let (disk_span, medium) = match (sections.one("disk"), &replay) {
+            (Some(disk), _) => (disk.span(), medium::parse(disk).map_err(by_part)?),
+            (None, Some(replay)) => {
+                let medium = replay.get_ref().medium();
+                (replay.span(), medium.map_err(|reason| wrong(Some(replay.span()), reason))?)
+            }
+            (None, None) => {
+                let reason =
+                    "there is no [disk]; it names the medium and its class, as in medium = \"hard-disk\"";
+                return Err(wrong(None, reason.into()));
+            }
+        };
         let mut faults = Vec::new();
         for fault in sections
             .many("fault")
@@ -206,6 +221,7 @@ impl Scenario {
             small: sections.section("small").map_err(by_toml)?,
             is_small: false,
             medium,
+            replay,
             faults,
             digest,
             origin: (origin.to_owned(), text.to_owned()),
@@ -224,7 +240,8 @@ impl Scenario {
     /// The small twin: the same faults on a disk of at most 256 MiB. `None` if this disk is not larger than that.
     pub fn small(self) -> Option<Result<Scenario, ScenarioError>> {
         let bytes = self.medium.bytes();
-        if bytes <= SMALL_MAX {
+        // A recording is of one drive, and of no smaller one.
+        if bytes <= SMALL_MAX || self.replay.is_some() {
             return None;
         }
         let medium = self.medium.shrunk(self.small.size.map_or(SMALL_MAX, |size| size.0.min(SMALL_MAX)));
@@ -263,18 +280,32 @@ impl Scenario {
     /// Builds the drive.
     pub fn disk(&self, seed: u64) -> Result<SimDisk, ScenarioError> {
         let healthy = self.medium.build(seed);
+        let (origin, text) = (&self.origin.0, &self.origin.1);
+        let wrong = |span, reason| ScenarioError::at(origin, text, Some(span), reason);
         let mut faults = Vec::new();
+        if let Some(replay) = &self.replay {
+            let built = replay.get_ref().build(healthy.medium.shape());
+            faults.push(built.map_err(|reason| wrong(replay.span(), reason))?);
+        }
         for fault in &self.faults {
             let built = fault.get_ref().build(&*healthy.medium);
-            let (origin, text) = (&self.origin.0, &self.origin.1);
-            faults.push(built.map_err(|reason| ScenarioError::at(origin, text, Some(fault.span()), reason))?);
+            faults.push(built.map_err(|reason| wrong(fault.span(), reason))?);
         }
         Ok(SimDisk::new(healthy.medium, faults, seed, healthy.conditions, self.head.horizon.0))
     }
 
     /// Options of the operating system.
     pub fn system_options(&self, access: Option<Access>) -> SystemOptions {
-        let usual = SystemOptions { access: Access::Direct, ..self.medium.system() };
+        let usual = match self.replay {
+            None => SystemOptions { access: Access::Direct, ..self.medium.system() },
+            // The recording holds what the system made of the drive: nothing is to be added to that.
+            Some(_) => SystemOptions {
+                access: Access::Raw,
+                timeout: Nanos::NEVER,
+                command_max: 1 << 30,
+                ..self.medium.system()
+            },
+        };
         SystemOptions {
             access: access.or(self.connection.access).unwrap_or(usual.access),
             timeout: self.connection.timeout.map_or(usual.timeout, |time| time.0),

@@ -10,13 +10,16 @@ use toml::Spanned;
 use toml::de::{DeValue, ValueDeserializer};
 
 use crate::law::Conditions;
-use crate::media::{MediaModel, flash, rotating};
+use crate::media::{MediaModel, flash, rotating, uniform};
 use crate::scenario::error::Wrong;
 use crate::system::SystemOptions;
 
 /// All media.
-pub const MEDIA: &[MediumKind] =
-    &[MediumKind::of::<rotating::HardDisk>(), MediumKind::of::<flash::FlashDrive>()];
+pub const MEDIA: &[MediumKind] = &[
+    MediumKind::of::<rotating::HardDisk>(),
+    MediumKind::of::<flash::FlashDrive>(),
+    MediumKind::of::<uniform::Uniform>(),
+];
 
 /// A healthy drive.
 pub struct Healthy {

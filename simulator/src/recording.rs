@@ -1,0 +1,222 @@
+//! What somebody wrote down while a real drive was read.
+//!
+//! Owns one form for all kinds of logs, and the register of kinds: a kind is one file in `recording/` and one line in
+//! [`Format`]. Must not know what is done with it.
+
+use std::path::Path;
+
+use block::Nanos;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::law::ErrorClass;
+
+mod ddrescue_reads;
+mod diskwright;
+mod safecopy_classes;
+mod safecopy_simulator;
+mod safecopy_timing;
+
+/// A recorded drive.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Recording {
+    /// Bytes in all, if the log says so.
+    pub size: Option<u64>,
+    /// Bytes of the smallest unit that was read.
+    pub block: u64,
+    /// Bytes of a physical sector, if the log says so.
+    pub physical: Option<u64>,
+    /// What was read, in the order in which it was.
+    pub records: Vec<Record>,
+    /// How long each block takes that no record tells of; `None` if such blocks are unknown.
+    pub rest: Option<Nanos>,
+    /// Time for each block between the end of a read and the start of the next.
+    pub seek: Nanos,
+    /// Whether a block that failed and then answered goes on doing so in turns; if not, its last answer is kept.
+    pub alternates: bool,
+}
+
+/// A read, or a row of equal ones.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Record {
+    /// When it began, if that is known.
+    pub began: Option<Nanos>,
+    /// The lowest byte.
+    pub at: u64,
+    /// Bytes of one read.
+    pub unit: u64,
+    /// Number of reads.
+    pub reads: u64,
+    /// Whether each read lies before the one made before it.
+    pub backwards: bool,
+    /// Whether it failed, and how.
+    pub failed: Option<Failure>,
+    /// How long one read took, if that is known.
+    pub took: Option<Nanos>,
+}
+
+/// A read that failed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Failure {
+    /// What the drive called it.
+    pub class: ErrorClass,
+    /// Good bytes from the start of the read.
+    pub good: u64,
+}
+
+impl Record {
+    /// A good read.
+    pub fn good(at: u64, unit: u64, took: Nanos) -> Record {
+        Record { began: None, at, unit, reads: 1, backwards: false, failed: None, took: Some(took) }
+    }
+
+    /// A read that brought nothing.
+    pub fn failed(at: u64, unit: u64, took: Nanos) -> Record {
+        let failure = Failure { class: ErrorClass::Aborted, good: 0 };
+        Record { failed: Some(failure), ..Record::good(at, unit, took) }
+    }
+
+    /// Where it ends.
+    pub fn end(&self) -> u64 {
+        self.at.saturating_add(self.unit.saturating_mul(self.reads))
+    }
+}
+
+impl Recording {
+    /// Bytes from the start of the drive to the end of what is known of it.
+    pub fn extent(&self) -> u64 {
+        self.size.unwrap_or_else(|| self.records.iter().map(Record::end).max().unwrap_or(0))
+    }
+}
+
+/// Kinds of logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// What `diskwright rescue --log-timings` writes.
+    Diskwright,
+    /// What `safecopy -T` writes.
+    SafecopyTiming,
+    /// `simulator.cfg` of safecopy's simulator library.
+    SafecopySimulator,
+    /// Classes of sectors with exponents of time, as comma-separated values.
+    SafecopyClasses,
+    /// What `ddrescue --log-reads` writes: answers without times.
+    DdrescueReads,
+}
+
+/// What a log does not say of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// Its kind; looked for in its first lines if not given.
+    pub format: Option<Format>,
+    /// Bytes of a block where the log counts in blocks and does not say how large they are.
+    pub block: Option<u64>,
+    /// Order of the exponents behind `softfail` in a `simulator.cfg`.
+    pub softfail: Softfail,
+}
+
+/// Order of the two exponents of a sector that fails at first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Softfail {
+    /// The one of good reads first, as the simulator library reads it.
+    #[default]
+    GoodFail,
+    /// The one of failing reads first, as the published sets were written.
+    FailGood,
+}
+
+/// A log that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}{reason}", line.map_or(String::new(), |line| format!("line {line}: ")))]
+pub struct RecordingError {
+    /// Line, from 1, if it is one line's fault.
+    pub line: Option<usize>,
+    /// What is wrong, and what would be right.
+    pub reason: String,
+}
+
+impl RecordingError {
+    fn at(line: usize, reason: impl Into<String>) -> RecordingError {
+        RecordingError { line: Some(line), reason: reason.into() }
+    }
+
+    fn whole(reason: impl Into<String>) -> RecordingError {
+        RecordingError { line: None, reason: reason.into() }
+    }
+}
+
+impl Recording {
+    /// Reads a log.
+    pub fn parse(text: &str, reading: Reading) -> Result<Recording, RecordingError> {
+        let format = match reading.format {
+            Some(format) => format,
+            None => recognise(text).ok_or_else(|| {
+                RecordingError::whole(
+                    "not a log of a known kind; name it, as in format = \"safecopy-timing\" (others are diskwright, \
+                     safecopy-simulator, safecopy-classes and ddrescue-reads)",
+                )
+            })?,
+        };
+        let recording = match format {
+            Format::Diskwright => diskwright::parse(text),
+            Format::SafecopyTiming => safecopy_timing::parse(text, reading.block),
+            Format::SafecopySimulator => safecopy_simulator::parse(text, reading.softfail),
+            Format::SafecopyClasses => safecopy_classes::parse(text),
+            Format::DdrescueReads => ddrescue_reads::parse(text),
+        }?;
+        if recording.records.is_empty() && recording.rest.is_none() {
+            return Err(RecordingError::whole("the log tells of no read"));
+        }
+        Ok(recording)
+    }
+
+    /// Reads the log in a file; returns its text too. Errors name the file.
+    pub fn open(path: &Path, reading: Reading) -> Result<(Recording, String), String> {
+        let name = path.display();
+        let text = std::fs::read_to_string(path).map_err(|e| format!("cannot read the log {name}: {e}"))?;
+        let recording = Recording::parse(&text, reading).map_err(|e| match e.line {
+            Some(line) => format!("{name}:{line}: {}", e.reason),
+            None => format!("{name}: {}", e.reason),
+        })?;
+        Ok((recording, text))
+    }
+}
+
+/// Tells a log's kind by what it begins with.
+fn recognise(text: &str) -> Option<Format> {
+    if block::timing_log::TimingLog::is_one(text) {
+        return Some(Format::Diskwright);
+    }
+    let first = text.lines().find(|line| !line.trim().is_empty() && !line.starts_with('#'));
+    let begins = |start: &str| text.lines().take(20).any(|line| line.starts_with(start));
+    if first.is_some_and(|line| line.starts_with("sector,count,class")) {
+        Some(Format::SafecopyClasses)
+    } else if begins("blocksize=") || begins("filesize=") {
+        Some(Format::SafecopySimulator)
+    } else if begins("#  Ipos       Size") {
+        Some(Format::DdrescueReads)
+    } else {
+        let fields: Vec<&str> = first?.split(' ').collect();
+        let is_timing = fields.len() == 3 && fields[0].len() >= 10;
+        (is_timing && fields.iter().all(|field| field.parse::<i64>().is_ok()))
+            .then_some(Format::SafecopyTiming)
+    }
+}
+
+/// Reads a whole number.
+fn number(text: &str, what: &str, line: usize) -> Result<u64, RecordingError> {
+    text.trim()
+        .parse()
+        .map_err(|_| RecordingError::at(line, format!("{what} {text:?} is not a whole number")))
+}
+
+/// A time that doubles with each step of an exponent.
+fn doubled(base: Nanos, exponent: u64, line: usize) -> Result<Nanos, RecordingError> {
+    let factor = (exponent < 40).then(|| 1u64 << exponent);
+    let time = factor.and_then(|factor| base.nanoseconds().checked_mul(factor));
+    time.map(Nanos::new).ok_or_else(|| {
+        RecordingError::at(line, format!("exponent {exponent} makes a time that no read takes"))
+    })
+}
