@@ -123,7 +123,7 @@ fn rescue(mut wanted: Wanted) -> Result<ExitCode, Failure> {
         wanted.patience,
         signals.stop.clone(),
     );
-    let mut displays = Displays::new(wanted, &info, signals.status_wanted.clone(), logs, clock.now());
+    let mut displays = Displays::new(wanted, &info, &signals, logs, clock.now());
     let surroundings = Surroundings {
         source: &mut *source,
         sink: &mut *sink,

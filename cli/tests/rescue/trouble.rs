@@ -248,3 +248,45 @@ fn ctrl_c_answers_a_question_and_nobody_has_to_press_enter() {
     assert_eq!(child.wait().expect("a child").code(), Some(4));
     assert!(promises(&bench.path("map"), &small.file("image"), Content::new(13)) > 0);
 }
+
+#[test]
+fn ctrl_z_gives_the_terminal_back_and_the_rescue_goes_on_when_it_may() {
+    use std::io::{Read, Write};
+    let bench = Bench::new();
+    Content::new(14).write_image(&bench.path("source"), 8 << 20);
+    // A shell with jobs, in a terminal of its own.
+    let mut command = Command::new("script");
+    let program = env!("CARGO_BIN_EXE_diskwright");
+    command.args(["-qec", "bash --norc --noprofile -i", "/dev/null"]).env("TERM", "xterm").env("PS1", "");
+    command.current_dir(bench.folder.path());
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script runs");
+    let (mut keys, mut screen) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
+    let (mut shown, mut seen) = (String::new(), 0);
+    let mut await_text = |text: &str| {
+        while !shown[seen..].contains(text) {
+            let mut piece = [0; 4096];
+            let length = screen.read(&mut piece).expect("a pipe");
+            assert!(length > 0, "it ended without {text:?}: {shown}");
+            shown.push_str(&String::from_utf8_lossy(&piece[..length]));
+        }
+        seen += shown[seen..].find(text).map_or(0, |at| at + text.len());
+    };
+    let (taken, given_back) = ("\u{1b}[?1049h", "\u{1b}[?1049l");
+    keys.write_all(format!("{program} rescue --max-read-rate=1M source image\n").as_bytes()).expect("a pipe");
+    await_text(taken);
+    keys.write_all(b"\x1a").expect("a pipe");
+    await_text(given_back);
+    await_text("Stopped");
+    // Nothing goes on meanwhile.
+    let length = || std::fs::metadata(bench.image()).expect("an image").len();
+    let before = length();
+    rig::pause(Duration::from_millis(1500));
+    assert_eq!(length(), before);
+    keys.write_all(b"fg\n").expect("a pipe");
+    await_text(taken);
+    await_text("Rescued 8388 kB of 8388 kB");
+    keys.write_all(b"exit\n").expect("a pipe");
+    drop(keys);
+    child.wait().expect("a child");
+    assert_eq!(promises(&bench.path("image.map"), &bench.image(), Content::new(14)), 8 << 20);
+}

@@ -2,13 +2,11 @@
 //!
 //! Owns which displays a rescue has. Must not know what any of them shows.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-
 use block::Nanos;
 use block::device::DeviceInfo;
 use engine::{Event, Fingerprint, Observer, Report};
 
+use super::signals::Signals;
 use super::tracker::Tracker;
 use super::wanted::{Display, Wanted};
 use super::{json, live, plain};
@@ -34,12 +32,12 @@ impl Displays {
     pub(super) fn new(
         wanted: &Wanted,
         info: &DeviceInfo,
-        status_wanted: Arc<AtomicBool>,
+        signals: &Signals,
         logs: Logs,
         now: Nanos,
     ) -> Displays {
         let prefixes = wanted.job.prefixes;
-        let plain = |habit| Box::new(plain::Plain::new(prefixes, status_wanted.clone(), habit));
+        let plain = |habit| Box::new(plain::Plain::new(prefixes, signals.status_wanted.clone(), habit));
         let identity =
             [info.model.clone(), info.serial.clone()].into_iter().flatten().collect::<Vec<_>>().join(" ");
         let name = wanted.source.display();
@@ -54,7 +52,7 @@ impl Displays {
             Display::Json => vec![Box::new(json::Json::new()), plain(plain::Habit::Asked)],
             Display::Quiet => vec![plain(plain::Habit::Asked)],
             Display::Plain => vec![plain(plain::Habit::Regular)],
-            Display::Live => match live::Live::start(titles) {
+            Display::Live => match live::Live::start(titles, signals.continued.clone()) {
                 Some(live) => vec![Box::new(live)],
                 None => vec![plain(plain::Habit::Regular)],
             },

@@ -12,9 +12,10 @@ use std::io::{IsTerminal, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt, parent_id};
 use std::process::{Child, Command, ExitCode, ExitStatus};
 
-use nix::sys::signal::{Signal, kill};
+use block::{Clock, Nanos, WallClock};
+use nix::sys::signal::{Signal, kill, raise};
 use nix::unistd::Pid;
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
@@ -47,7 +48,7 @@ pub fn divide(words: &[OsString]) -> Role {
     }
     // Listening comes first, so that no signal and no end is missed. What a caller such as nohup ignores stays ignored.
     let ignored = ignored_signals();
-    let heard = [SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGCHLD].into_iter();
+    let heard = [SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGCHLD].into_iter();
     let Ok(mut signals) =
         Signals::new(heard.filter(|signal| ignored >> (signal - 1) & 1 == 0 || *signal == SIGCHLD))
     else {
@@ -68,16 +69,13 @@ pub fn divide(words: &[OsString]) -> Role {
                 // The second one is between the two processes; from elsewhere it means nothing.
                 SIGCHLD | SIGUSR2 => {}
                 SIGUSR1 => drop(kill(id, Signal::SIGUSR1)),
+                SIGTSTP => suspend(id),
                 _ if asked == 0 => {
                     asked = signal;
                     let _ = kill(id, STOP);
                 }
                 _ => {
-                    // It may not get to that any more itself.
-                    let mut out = std::io::stderr();
-                    if out.is_terminal() {
-                        let _ = out.write_all(TERMINAL_BACK);
-                    }
+                    give_terminal_back();
                     leave(signal);
                 }
             }
@@ -85,6 +83,24 @@ pub fn divide(words: &[OsString]) -> Role {
         if let Some(status) = end_of(&mut child) {
             return Role::Guard(pass_on(status, asked));
         }
+    }
+}
+
+/// Ctrl-Z: stops both until somebody lets this one go on. A drive that hangs keeps nobody from the shell.
+fn suspend(rescuer: Pid) {
+    let _ = kill(rescuer, Signal::SIGSTOP);
+    // What it was drawing comes first.
+    WallClock::new().sleep(Nanos::from_millis(20));
+    give_terminal_back();
+    let _ = raise(Signal::SIGSTOP);
+    let _ = kill(rescuer, Signal::SIGCONT);
+}
+
+/// Leaves the live screen in the rescuer's place, which may not get to that itself.
+fn give_terminal_back() {
+    let mut out = std::io::stderr();
+    if out.is_terminal() {
+        let _ = out.write_all(TERMINAL_BACK);
     }
 }
 

@@ -3,6 +3,7 @@
 //! Owns layout and colours. Must not know how a rescue works.
 
 use std::io::{Stderr, Write};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use engine::{Event, Observer, Report};
@@ -57,11 +58,13 @@ pub struct Live {
     titles: Titles,
     drawn_at: Option<u64>,
     clock: block::WallClock,
+    /// Set when the process goes on after it was stopped.
+    continued: Arc<AtomicBool>,
 }
 
 impl Live {
-    /// Takes the terminal; `None` if there is none to take.
-    pub fn start(titles: Titles) -> Option<Live> {
+    /// Takes the terminal; `None` if there is none to take. `continued` is set when the terminal was somebody else's.
+    pub fn start(titles: Titles, continued: Arc<AtomicBool>) -> Option<Live> {
         let mut backend = CrosstermBackend::new(std::io::stderr());
         backend.size().ok()?;
         backend.hide_cursor().ok()?;
@@ -77,10 +80,14 @@ impl Live {
             titles,
             drawn_at: None,
             clock: block::WallClock::new(),
+            continued,
         })
     }
 
     fn draw(&mut self, report: &Report<'_>) {
+        if self.continued.swap(false, Ordering::SeqCst) {
+            IS_SHOWN.store(false, Ordering::SeqCst);
+        }
         if !IS_SHOWN.swap(true, Ordering::SeqCst) {
             let _ = std::io::stderr().execute(terminal::EnterAlternateScreen);
             let _ = std::io::stderr().execute(terminal::Clear(terminal::ClearType::All));
