@@ -194,6 +194,7 @@ complete -c diskwright -n "__fish_diskwright_using_subcommand rescue" -l plain -
 complete -c diskwright -n "__fish_diskwright_using_subcommand rescue" -l buffered -d 'read devices through the page cache, which widens damage'
 complete -c diskwright -n "__fish_diskwright_using_subcommand rescue" -l allow-mounted -d 'read a source that is mounted for writing'
 complete -c diskwright -n "__fish_diskwright_using_subcommand rescue" -l reflink -d 'share the blocks of a healthy source file where possible, without reading them'
+complete -c diskwright -n "__fish_diskwright_using_subcommand rescue" -l journal -d 'save changes in MAP.journal; the map itself is written when that outgrows it, and at the end'
 complete -c diskwright -n "__fish_diskwright_using_subcommand gen-docs" -s h -l help -d 'Print help'
 complete -c diskwright -n "__fish_diskwright_using_subcommand help; and not __fish_seen_subcommand_from map rescue gen-docs help" -f -a "map" -d 'Look at maps of rescues, combine them, and turn them into lists of sectors and back'
 complete -c diskwright -n "__fish_diskwright_using_subcommand help; and not __fish_seen_subcommand_from map rescue gen-docs help" -f -a "rescue" -d 'Read everything that can be read from a failing disk: good parts first, resumable at any moment'

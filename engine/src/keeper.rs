@@ -11,11 +11,17 @@ use std::sync::{Arc, Mutex};
 
 use block::{BlockSink, Clock, SinkError};
 use map::mapfile::{self, Heading};
-use map::{Position, RescueMap};
+use map::{Mapfile, Position, RescueMap};
 use thiserror::Error;
+
+use crate::journal::{self, Journal, Replayed, Seal, Sealer};
 
 /// What a map is called behind its name until it is whole.
 const NEW_SUFFIX: &str = ".diskwright-new";
+/// What a map's journal is called behind the map's name.
+const JOURNAL_SUFFIX: &str = ".journal";
+/// What a journal is called behind its name that does not fit its map.
+const FOREIGN_SUFFIX: &str = ".foreign";
 
 /// Where maps are kept. Each call is one step that a crash may follow.
 pub trait MapStore: Send {
@@ -29,6 +35,12 @@ pub trait MapStore: Send {
     fn rename_new(&mut self) -> io::Result<()>;
     /// Makes the names durable.
     fn sync_folder(&mut self) -> io::Result<()>;
+    /// Adds to the map's journal. The first time the journal is begun, whatever was there before.
+    fn append_journal(&mut self, text: &[u8]) -> io::Result<()>;
+    /// Makes what was added to the journal durable.
+    fn sync_journal(&mut self) -> io::Result<()>;
+    /// Removes the journal; that it is gone need not be durable.
+    fn remove_journal(&mut self) -> io::Result<()>;
 }
 
 /// When the map is saved.
@@ -38,11 +50,13 @@ pub struct KeeperOptions {
     pub save_secs: Option<u64>,
     /// Seconds after which a save is one whose predecessor is worth keeping as `.bak`.
     pub sync_secs: u64,
+    /// Whether changes are added to a journal instead of writing the map anew, as long as that is less.
+    pub journal: bool,
 }
 
 impl Default for KeeperOptions {
     fn default() -> KeeperOptions {
-        KeeperOptions { save_secs: None, sync_secs: 300 }
+        KeeperOptions { save_secs: None, sync_secs: 300, journal: false }
     }
 }
 
@@ -69,12 +83,15 @@ pub struct Keeper {
     last_was_synced: bool,
     /// Tells when it is time, if not the rescue's clock.
     own_clock: Option<Box<dyn Clock + Send>>,
+    /// The journal of the map as it was last written.
+    journal: Option<Journal>,
 }
 
 impl Keeper {
     /// Makes a keeper that counts from `now` seconds.
     pub fn new(store: Box<dyn MapStore>, options: KeeperOptions, now: u64) -> Keeper {
-        Keeper { store, options, saved_at: now, synced_at: now, last_was_synced: false, own_clock: None }
+        let (last_was_synced, own_clock, journal) = (false, None, None);
+        Keeper { store, options, saved_at: now, synced_at: now, last_was_synced, own_clock, journal }
     }
 
     /// The same, but `clock` says when it is time to save: in a simulation, real work would be lost, not simulated.
@@ -90,6 +107,8 @@ impl Keeper {
     /// Whether it is time to save a map of so many blocks.
     pub fn is_due(&self, clock: &dyn Clock, blocks: usize) -> bool {
         let now = self.seconds(clock);
+        // What is added to a journal takes no longer for a large map.
+        let blocks = if self.journal.is_some() { 0 } else { blocks };
         let interval = self.options.save_secs.unwrap_or_else(|| 30 + (blocks as u64 / 38).min(270));
         now < self.saved_at || now - self.saved_at >= interval
     }
@@ -106,10 +125,20 @@ impl Keeper {
     ) -> Result<(), KeeperError> {
         sink.flush().map_err(KeeperError::Image)?;
         map.check();
+        if occasion == Occasion::Interval && self.add_to_journal(position, map) {
+            self.saved_at = self.seconds(clock);
+            return Ok(());
+        }
         let now = self.seconds(clock);
         // A map that stood for a while is worth keeping; the first ones of a short run are not.
         let backup = self.last_was_synced;
-        write_map(&mut *self.store, heading, position, map, backup).map_err(KeeperError::Map)?;
+        let (seal, bytes) =
+            write_sealed(&mut *self.store, heading, position, map, backup).map_err(KeeperError::Map)?;
+        if self.options.journal {
+            // The old one does not fit the new map any more: whoever finds it knows.
+            let _ = self.store.remove_journal();
+            self.journal = Some(Journal::new(seal, map.clone(), bytes));
+        }
         let is_long = now < self.synced_at || now - self.synced_at >= self.options.sync_secs;
         self.last_was_synced = is_long || occasion == Occasion::Last;
         self.saved_at = self.seconds(clock);
@@ -117,6 +146,18 @@ impl Keeper {
             self.synced_at = self.saved_at;
         }
         Ok(())
+    }
+
+    /// Adds what has changed to the journal; `false` if the map has to be written anew.
+    fn add_to_journal(&mut self, position: &Position, map: &RescueMap) -> bool {
+        // Of one that failed nobody knows how much of it is there: only a new map ends it.
+        let Some((journal, text)) = self.journal.take().and_then(|journal| journal.extended(map, position))
+        else {
+            return false;
+        };
+        let added = self.store.append_journal(&text).and_then(|()| self.store.sync_journal());
+        self.journal = added.is_ok().then_some(journal);
+        added.is_ok()
     }
 }
 
@@ -137,13 +178,81 @@ pub fn write_map(
     map: &RescueMap,
     backup: bool,
 ) -> io::Result<()> {
-    store.write_new(&mut |out| mapfile::write(out, heading, position, map))?;
+    write_sealed(store, heading, position, map, backup).map(|_| ())
+}
+
+/// As [`write_map`]; returns what stands for the text, and its length in bytes.
+fn write_sealed(
+    store: &mut dyn MapStore,
+    heading: &Heading,
+    position: &Position,
+    map: &RescueMap,
+    backup: bool,
+) -> io::Result<(Seal, u64)> {
+    let mut sealed = (Seal::of(b""), 0);
+    store.write_new(&mut |out| {
+        let mut out = Sealing { out, hash: Sealer::default(), bytes: 0 };
+        mapfile::write(&mut out, heading, position, map)?;
+        sealed = (out.hash.seal(), out.bytes);
+        Ok(())
+    })?;
     store.sync_new()?;
     if backup {
         store.link_backup()?;
     }
     store.rename_new()?;
-    store.sync_folder()
+    store.sync_folder()?;
+    Ok(sealed)
+}
+
+/// Passes on what is written, and seals it.
+struct Sealing<'a> {
+    out: &'a mut dyn Write,
+    hash: Sealer,
+    bytes: u64,
+}
+
+impl Write for Sealing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.out.write(bytes)?;
+        self.hash.add(&bytes[..count]);
+        self.bytes += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// What was found beside a map at the start of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// No journal, or one without content.
+    NoJournal,
+    /// The journal of this map: all of it is in the map now.
+    Joined,
+    /// A journal that does not fit this map.
+    ForeignJournal,
+}
+
+/// Joins a map with the journal that a run left which was killed. Neither may be in use.
+///
+/// Errors: the map cannot be understood, or the store fails.
+pub fn join_journal(store: &mut dyn MapStore, map: &[u8], journal: &[u8]) -> io::Result<Found> {
+    let mut mapfile =
+        Mapfile::parse(map).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    match journal::replay(&mut mapfile, map, journal) {
+        Replayed::Foreign => Ok(Found::ForeignJournal),
+        Replayed::Nothing | Replayed::Lines(0) => store.remove_journal().map(|()| Found::NoJournal),
+        Replayed::Lines(_) => {
+            // The heading of the list is written anew.
+            mapfile.comments.retain(|comment| !comment.starts_with("current_pos"));
+            let heading = Heading { comments: mapfile.comments };
+            write_map(store, &heading, &mapfile.position, &mapfile.map, false)?;
+            store.remove_journal().map(|()| Found::Joined)
+        }
+    }
 }
 
 /// A map in a file.
@@ -155,6 +264,8 @@ pub struct FileStore {
     backup: PathBuf,
     backup_new: PathBuf,
     written: Option<File>,
+    journal: PathBuf,
+    journal_file: Option<File>,
     in_place: bool,
     /// Whether the map may be half written, so that the backup is all there is.
     is_torn: bool,
@@ -179,7 +290,36 @@ impl FileStore {
         let mut backup_new = backup.clone().into_os_string();
         backup_new.push(NEW_SUFFIX);
         let backup_new = PathBuf::from(backup_new);
-        FileStore { new, backup_new, target, backup, written: None, in_place: false, is_torn: false }
+        let (journal, journal_file, written) = (beside(JOURNAL_SUFFIX), None, None);
+        let (in_place, is_torn) = (false, false);
+        FileStore { new, backup_new, target, backup, written, journal, journal_file, in_place, is_torn }
+    }
+
+    /// Where the map's journal is.
+    pub fn journal(&self) -> &Path {
+        &self.journal
+    }
+
+    /// Joins the map with a journal that is there, or puts a journal that does not fit aside; returns also where to.
+    ///
+    /// Errors: as [`join_journal`].
+    pub fn join_journal(&mut self) -> io::Result<(Found, PathBuf)> {
+        let mut aside = self.journal.clone().into_os_string();
+        aside.push(FOREIGN_SUFFIX);
+        let aside = PathBuf::from(aside);
+        let journal = match fs::read(&self.journal) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Found::NoJournal, aside)),
+            journal => journal?,
+        };
+        let map = match fs::read(&self.target) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            map => map?,
+        };
+        let found = join_journal(self, &map, &journal)?;
+        if found == Found::ForeignJournal {
+            fs::rename(&self.journal, &aside)?;
+        }
+        Ok((found, aside))
     }
 
     fn folder(&self) -> &Path {
@@ -301,6 +441,28 @@ impl MapStore for FileStore {
             result => result,
         }
     }
+
+    fn append_journal(&mut self, text: &[u8]) -> io::Result<()> {
+        let is_new = self.journal_file.is_none();
+        if is_new {
+            let mut options = OpenOptions::new();
+            self.journal_file = Some(options.write(true).create(true).truncate(true).open(&self.journal)?);
+        }
+        self.journal_file.as_mut().map_or(Ok(()), |file| file.write_all(text))?;
+        if is_new { self.sync_folder() } else { Ok(()) }
+    }
+
+    fn sync_journal(&mut self) -> io::Result<()> {
+        self.journal_file.as_ref().map_or(Ok(()), |file| file.sync_data())
+    }
+
+    fn remove_journal(&mut self) -> io::Result<()> {
+        self.journal_file = None;
+        match fs::remove_file(&self.journal) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result,
+        }
+    }
 }
 
 /// A map in memory that forgets, at a crash, what was not synced. For crash tests.
@@ -316,6 +478,12 @@ struct MemoryState {
     seen: Option<(Vec<u8>, bool)>,
     durable: Option<(Vec<u8>, bool)>,
     backup: Option<(Vec<u8>, bool)>,
+    /// The journal, if there is one, and how much of it was synced.
+    journal: Option<(Vec<u8>, usize)>,
+    /// A journal that was removed, until that is durable.
+    removed: Option<Vec<u8>>,
+    /// Whether the next addition begins a new one.
+    is_journal_open: bool,
     steps: u64,
     fails_at: Option<u64>,
 }
@@ -352,7 +520,25 @@ impl MemoryStore {
             s.seen = kept;
             s.new = None;
             s.fails_at = None;
+            s.is_journal_open = false;
+            if let Some(text) = s.removed.take().filter(|_| s.journal.is_none() && survives()) {
+                s.journal = Some((text.clone(), text.len()));
+            }
+            // What was not synced is there, or half of it, or something else in its place.
+            if let Some((text, synced)) = &mut s.journal {
+                let end = if survives() { text.len() } else { *synced + (text.len() - *synced) / 2 };
+                text.truncate(end);
+                if !survives() {
+                    text[*synced..].fill(0);
+                }
+                *synced = text.len();
+            }
         });
+    }
+
+    /// The journal as a reader would find it now.
+    pub fn journal(&self) -> Option<Vec<u8>> {
+        self.with(|s| s.journal.as_ref().map(|(text, _)| text.clone()))
     }
 
     /// What a reader would find under the map's name now.
@@ -401,6 +587,33 @@ impl MapStore for MemoryStore {
     }
 
     fn sync_folder(&mut self) -> io::Result<()> {
-        self.step(|s| s.durable = s.seen.clone())
+        self.step(|s| {
+            s.durable = s.seen.clone();
+            s.removed = None;
+        })
+    }
+
+    fn append_journal(&mut self, text: &[u8]) -> io::Result<()> {
+        self.step(|s| {
+            if !std::mem::replace(&mut s.is_journal_open, true) {
+                (s.journal, s.removed) = (None, None);
+            }
+            s.journal.get_or_insert_default().0.extend_from_slice(text);
+        })
+    }
+
+    fn sync_journal(&mut self) -> io::Result<()> {
+        self.step(|s| {
+            if let Some((text, synced)) = &mut s.journal {
+                *synced = text.len();
+            }
+        })
+    }
+
+    fn remove_journal(&mut self) -> io::Result<()> {
+        self.step(|s| {
+            s.removed = s.journal.take().map(|(text, _)| text);
+            s.is_journal_open = false;
+        })
     }
 }

@@ -10,6 +10,7 @@ pub mod event;
 pub mod fill;
 pub mod fingerprint;
 pub mod generate;
+pub mod journal;
 pub mod keeper;
 pub mod limits;
 pub mod operator;

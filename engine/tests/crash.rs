@@ -15,6 +15,7 @@ use block::{
     Abilities, BlockSink, BlockSource, ByteRange, Clock, Errno, Geometry, Nanos, Offset, Patience, RangeSet,
     ReadReply, Recovery, SinkError, SourceError, VirtualClock,
 };
+use engine::keeper::Found;
 use engine::rescue::Surroundings;
 use engine::strategy::{Classic, ClassicOptions};
 use engine::{
@@ -96,6 +97,15 @@ impl MapStore for PoweredStore {
     fn sync_folder(&mut self) -> io::Result<()> {
         self.step(MapStore::sync_folder)
     }
+    fn append_journal(&mut self, text: &[u8]) -> io::Result<()> {
+        self.step(|store| store.append_journal(text))
+    }
+    fn sync_journal(&mut self) -> io::Result<()> {
+        self.step(MapStore::sync_journal)
+    }
+    fn remove_journal(&mut self) -> io::Result<()> {
+        self.step(MapStore::remove_journal)
+    }
 }
 
 /// A source whose reads take a second each.
@@ -144,6 +154,9 @@ struct World {
     sparse: bool,
     /// A simulated disk in the place of bytes and damage, and its seed.
     disk: Option<(&'static Scenario, u64)>,
+    journal: bool,
+    /// Times that a journal was joined with its map.
+    joined: Cell<u64>,
 }
 
 /// Small enough to be rescued thousands of times, with damage that answers after some tries.
@@ -196,6 +209,8 @@ impl World {
             cluster: 512 * dice.random_range(1..9u64),
             sparse: dice.random(),
             disk: None,
+            journal: dice.random(),
+            joined: Cell::new(0),
         }
     }
 
@@ -224,12 +239,17 @@ impl World {
         };
         let mut sink = PoweredSink(self.sink.clone(), power.clone());
         let whole = ByteRange::new(Offset::ZERO, self.bytes.len() as u64);
+        let joined = self.join_journal(&mut PoweredStore(self.store.clone(), power.clone()));
+        if joined.is_err() {
+            return (Ending::Interrupted, self.finished());
+        }
         let mapfile = self.mapfile();
+        assert_eq!(self.store.journal(), None, "a journal that nobody reads");
         let mut map = mapfile.map;
         map.extend_to(whole, Status::NonTried);
         let saved = Rc::new(Cell::new(0));
         let mut watch = SavedWatch(saved.clone());
-        let options = KeeperOptions { save_secs: Some(self.save_secs), sync_secs: 20 };
+        let options = KeeperOptions { save_secs: Some(self.save_secs), sync_secs: 20, journal: self.journal };
         let store = Box::new(PoweredStore(self.store.clone(), power));
         let keeper = Keeper::new(store, options, clock.now().whole_secs());
         let classic = ClassicOptions {
@@ -266,10 +286,34 @@ impl World {
         (ending, saved.get())
     }
 
+    /// What the next run knows: map and journal together.
     fn mapfile(&self) -> Mapfile {
         let text = self.store.text().unwrap_or_default();
-        Mapfile::parse(&text)
-            .unwrap_or_else(|e| panic!("a torn map: {e}\n{}", String::from_utf8_lossy(&text)))
+        let mut mapfile = Mapfile::parse(&text)
+            .unwrap_or_else(|e| panic!("a torn map: {e}\n{}", String::from_utf8_lossy(&text)));
+        if let Some(journal) = self.store.journal() {
+            engine::journal::replay(&mut mapfile, &text, &journal);
+        }
+        mapfile
+    }
+
+    /// Bytes that the next run knows to be rescued.
+    fn finished(&self) -> u64 {
+        self.mapfile().map.blocks().filter(|b| b.status == Status::Finished).map(|b| b.range.length()).sum()
+    }
+
+    /// What a run does with a journal before anything else.
+    fn join_journal(&self, store: &mut PoweredStore) -> io::Result<()> {
+        let Some(journal) = self.store.journal() else { return Ok(()) };
+        let text = self.store.text().unwrap_or_default();
+        match engine::keeper::join_journal(store, &text, &journal)? {
+            Found::ForeignJournal => store.remove_journal(),
+            Found::Joined => {
+                self.joined.set(self.joined.get() + 1);
+                Ok(())
+            }
+            Found::NoJournal => Ok(()),
+        }
     }
 
     /// Every byte that the map calls rescued is the source's in the image.
@@ -300,6 +344,7 @@ fn nor_does_one_on_a_simulated_disk() {
 fn crash_worlds(make: fn(&mut ChaCha8Rng) -> World, share: u64) {
     let seeds = std::env::var("DISKWRIGHT_CRASH_SEEDS").map_or(10_000, |n| n.parse().expect("a number"));
     let seed_now = RefCell::new(0u64);
+    let mut joined = 0;
     for seed in 0..seeds / share {
         *seed_now.borrow_mut() = seed;
         let mut dice = ChaCha8Rng::seed_from_u64(seed);
@@ -310,7 +355,9 @@ fn crash_worlds(make: fn(&mut ChaCha8Rng) -> World, share: u64) {
             eprintln!("seed {seed} (run it alone by changing the loop's range)");
             std::panic::resume_unwind(panic);
         }
+        joined += world.joined.get();
     }
+    assert!(joined > seeds / share / 20, "only {joined} journals were met in {} runs", seeds / share);
 }
 
 fn crash_and_resume(world: &World, dice: &mut ChaCha8Rng) {

@@ -78,6 +78,7 @@ fn rescue(mut wanted: Wanted) -> Result<ExitCode, Failure> {
     // Before the map is read: whoever holds the destination may still save it.
     let claim = wanted.claim(&real)?;
     let _map_claim = wanted.claim_map(&real)?;
+    files::join_journal(wanted)?;
     let mapfile = files::read_map(wanted)?;
     files::check_belonging(wanted, &info, mapfile.as_ref())?;
 
@@ -111,7 +112,8 @@ fn rescue(mut wanted: Wanted) -> Result<ExitCode, Failure> {
         create_map(path, &heading(None), &begin)?;
     }
     let keeper = wanted.map.as_deref().map(|path| {
-        let options = KeeperOptions { save_secs: job.save_interval, sync_secs: job.sync_interval };
+        let (save_secs, sync_secs, journal) = (job.save_interval, job.sync_interval, wanted.journal);
+        let options = KeeperOptions { save_secs, sync_secs, journal };
         let keeper = Keeper::new(Box::new(FileStore::new(path)), options, clock.now().whole_secs());
         // An hour of a simulation may pass in a second, and only the second would be lost.
         if simulated.is_some() { keeper.timed_by(Box::new(WallClock::new())) } else { keeper }

@@ -2,6 +2,7 @@
 
 mod crashes;
 mod devices;
+mod journal;
 mod refusals;
 mod sharing;
 mod simulated;

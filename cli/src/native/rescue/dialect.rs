@@ -31,6 +31,7 @@ pub enum Own {
     ReadTimeout,
     Pace,
     Reflink,
+    Journal,
 }
 
 const fn own(id: Own, longs: &'static [&'static str], value: Value, help: &'static str) -> OptionSpec<Word> {
@@ -70,6 +71,12 @@ const OWN: &[OptionSpec<Word>] = &[
         &["reflink"],
         Value::None,
         "share the blocks of a healthy source file where possible, without reading them",
+    ),
+    own(
+        Own::Journal,
+        &["journal"],
+        Value::None,
+        "save changes in MAP.journal; the map itself is written when that outgrows it, and at the end",
     ),
 ];
 

@@ -11,6 +11,8 @@ use block::device::DeviceInfo;
 use block::sink::{DiscardSink, FileSink, FileSinkOptions};
 use block::source::{Access, Advice, FileOptions, FileSource};
 use block::{BlockSink, Clock, Errno, Offset, SourceError};
+use engine::FileStore;
+use engine::keeper::Found;
 use map::{Mapfile, Status};
 
 use super::checks::{self, Overwrite, Refusal};
@@ -85,6 +87,30 @@ pub(super) fn settle_sectors(job: &mut Job, info: &DeviceInfo) {
         let sectors = sectors.min(i32::MAX as u64 / u64::from(job.sector));
         job.cluster = sectors * u64::from(job.sector);
     }
+}
+
+/// Brings into the map what a run that was killed left in its journal.
+pub(super) fn join_journal(wanted: &Wanted) -> Result<(), Failure> {
+    let Some(path) = &wanted.map else { return Ok(()) };
+    let mut store = FileStore::new(path);
+    let journal = store.journal().to_owned();
+    match store.join_journal() {
+        Ok((Found::NoJournal, _)) => {}
+        Ok((Found::Joined, _)) => wanted.tell(&format!("{}: joined with the map\n", journal.display())),
+        Ok((Found::ForeignJournal, aside)) => wanted.tell(&format!(
+            "{}: this journal does not fit the map {}, so nothing in it is used; it is {} now\n",
+            journal.display(),
+            path.display(),
+            aside.display()
+        )),
+        // A map that cannot be understood is told of by whoever reads it.
+        Err(e) if e.kind() == std::io::ErrorKind::InvalidData => {}
+        Err(e) => {
+            let what = "cannot join the map with its journal";
+            return Err(Failure::system(format!("{}: {what}: {e}", journal.display())));
+        }
+    }
+    Ok(())
 }
 
 /// Reads the map, if it is there.
@@ -195,6 +221,7 @@ impl Wanted {
             name.push(".bak");
             PathBuf::from(name)
         });
+        let journal = self.map.as_ref().map(|map| FileStore::new(map).journal().to_owned());
         let destination = match &self.destination {
             Destination::File(path) => Some(path),
             Destination::Discard => None,
@@ -203,6 +230,7 @@ impl Wanted {
             part("the destination", destination),
             part("the map", self.map.as_ref()),
             part("the map's backup", backup.as_ref()),
+            part("the map's journal", journal.as_ref()),
             part("the log of events", job.log_events.as_ref()),
             part("the log of rates", job.log_rates.as_ref()),
             part("the log of reads", job.log_reads.as_ref()),

@@ -37,6 +37,13 @@ fn say(text: &str) {
 }
 
 impl Wanted {
+    /// Says something that whoever looks on should know.
+    pub(super) fn tell(&self, text: &str) {
+        if matches!(self.display, Display::Plain | Display::Live) {
+            say(text);
+        }
+    }
+
     /// Says what is about to happen.
     pub(super) fn announce<S>(&self, info: &DeviceInfo, begin: &Start<S>) {
         let is_direct = self.is_direct(info);

@@ -38,6 +38,8 @@ pub(super) struct Wanted {
     pub(super) allow_mounted: bool,
     /// Whether blocks of a regular source may be shared.
     pub(super) share: bool,
+    /// Whether changes of the map are saved in a journal.
+    pub(super) journal: bool,
     pub(super) patience: Nanos,
     /// How long one read may take.
     pub(super) read_patience: Patience,
@@ -81,7 +83,7 @@ fn parse_line(words: &[OsString], typed: Vec<OsString>) -> Result<Option<Wanted>
         arguments::parse(DIALECT.options, words.iter().skip(2).cloned()).map_err(|e| usage(e.to_string()))?;
     let mut gnu: Vec<Given<Id>> = Vec::new();
     let (mut access, mut allow_mounted, mut patience, mut display) = (None, false, PATIENCE, None);
-    let (mut read_patience, mut share) = (Patience::Endless, false);
+    let (mut read_patience, mut share, mut journal) = (Patience::Endless, false, false);
     let mut pace = None;
     for Given { id, name, value } in line.options {
         match id {
@@ -105,6 +107,7 @@ fn parse_line(words: &[OsString], typed: Vec<OsString>) -> Result<Option<Wanted>
                 })?);
             }
             Word::Own(Own::Reflink) => share = true,
+            Word::Own(Own::Journal) => journal = true,
             Word::Own(own @ (Own::WaitForDevice | Own::ReadTimeout)) => {
                 let given = Given { id, name, value };
                 let secs = number::parse_interval(given.bytes())
@@ -182,6 +185,7 @@ fn parse_line(words: &[OsString], typed: Vec<OsString>) -> Result<Option<Wanted>
         access,
         allow_mounted,
         share,
+        journal,
         patience,
         read_patience,
         display,

@@ -93,7 +93,8 @@ pub fn source_of<'a, S: BlockSource + 'a>(
 
 /// Keeps the map in the mapfile, if there is one.
 pub fn keeper(job: &Job, files: &Files, clock: &dyn Clock) -> Option<Keeper> {
-    let options = KeeperOptions { save_secs: job.save_interval, sync_secs: job.sync_interval };
+    let options =
+        KeeperOptions { save_secs: job.save_interval, sync_secs: job.sync_interval, journal: false };
     let store = |path| Box::new(FileStore::new(path));
     files.mapfile.as_deref().map(|path| Keeper::new(store(path), options, clock.now().whole_secs()))
 }
