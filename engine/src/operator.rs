@@ -6,7 +6,8 @@ use std::io;
 
 use block::{Nanos, SinkError, SourceError};
 
-use crate::keeper::{KeeperError, MapStore};
+use crate::MapStore;
+use crate::keeper::KeeperError;
 
 /// Writes the map as it stands into a store.
 pub type WriteMap<'a> = dyn FnMut(&mut dyn MapStore) -> io::Result<()> + 'a;
