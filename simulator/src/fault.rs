@@ -14,11 +14,16 @@ use crate::law::Law;
 use crate::media::{Lba, MediaModel, Shape};
 use crate::surface::Stretch;
 
+pub mod cache_warming;
 mod checks;
 pub mod clusters;
 pub mod controller_panic;
 pub mod dead_head;
 pub mod death;
+mod disc;
+pub mod disc_hole;
+pub mod disc_rot;
+pub mod disc_scratch;
 mod events;
 pub mod fading_head;
 pub mod flash_block;
@@ -28,6 +33,7 @@ pub mod flash_retention;
 pub mod hang;
 pub mod killer;
 pub mod map;
+pub mod protected;
 pub mod reallocated;
 pub mod region;
 pub mod scratch;
@@ -126,44 +132,6 @@ impl Opening<'_> {
         let start = shape.sector_start(sectors.start);
         if start < end {
             self.stretches.push(Stretch { sectors: start..end, law });
-        }
-    }
-}
-
-/// Refuses a medium on which something turns.
-pub(crate) fn only_flash(kind: &str, medium: &dyn MediaModel) -> Result<(), String> {
-    match medium.rotates() {
-        true => Err(format!("{kind} is a fault of flash: the disk must have medium = \"flash\"")),
-        false => Ok(()),
-    }
-}
-
-/// Refuses a density that is none. `key` is what the scenario calls it.
-pub(crate) fn check_beta(key: &str, density: [f64; 2]) -> Result<(), String> {
-    match density.iter().all(|x| *x > 0.0 && *x < 10_000.0) {
-        true => Ok(()),
-        false => Err(format!("{key} holds two numbers above 0 and below 10000, as in [0.03, 3.0]")),
-    }
-}
-
-/// Refuses two shares of a disk that do not rise.
-pub(crate) fn check_region([from, to]: [f64; 2]) -> Result<(), String> {
-    let is_share = |x: f64| (0.0..=1.0).contains(&x);
-    match is_share(from) && is_share(to) && from < to {
-        true => Ok(()),
-        false => Err(format!("region [{from}, {to}] is not two rising shares of the disk, as in [0.2, 0.3]")),
-    }
-}
-
-/// How long a failure takes, from what a scenario says of it: the drive's own time if nothing.
-pub(crate) fn failure_time(
-    from_to: Option<[crate::scenario::Time; 2]>,
-) -> Result<crate::law::FailureTime, String> {
-    match from_to {
-        None => Ok(crate::law::FailureTime::Recovery),
-        Some([from, to]) if from <= to => Ok(crate::law::FailureTime::Between(from.0, to.0)),
-        Some([from, to]) => {
-            Err(format!("failure-time runs from {from} to {to}; the first must not be longer"))
         }
     }
 }

@@ -98,6 +98,8 @@ pub enum FailureTime {
     Recovery,
     /// Uniform between two times.
     Between(Nanos, Nanos),
+    /// One of up to four times, each with so many thousandths; the last one with what is missing. 2 % deviation.
+    Steps([(u16, Nanos); 4]),
 }
 
 /// What an attempt at a physical sector led to.
@@ -307,6 +309,16 @@ impl Law {
         let roll = dice.latency.roll(attempt, sector);
         match self.failure {
             FailureTime::Between(from, to) => between(roll, from, to),
+            FailureTime::Steps(steps) => {
+                let mut left = ((u128::from(dice::mix(roll)) * 1000) >> 64) as u16;
+                let step = steps.iter().find(|(share, _)| {
+                    let is_this = left < *share;
+                    left = left.saturating_sub(*share);
+                    is_this
+                });
+                let time = step.unwrap_or(&steps[3]).1.nanoseconds() as f64;
+                Nanos::new((time * (1.0 + 0.02 * dice::normal(roll))).max(0.0) as u64)
+            }
             FailureTime::Recovery => {
                 let base = now.recovery.nanoseconds() as f64;
                 let twice = if Chance::of(0.05).hits(dice::mix(roll)) { base } else { 0.0 };
@@ -366,6 +378,27 @@ mod tests {
         assert!((60..140).contains(&doubled), "{doubled} of 2000 took twice as long");
         let cut = times(&mut dice, &Conditions { erc: Some(Nanos::from_secs(1)), ..conditions() });
         assert!(cut.iter().all(|time| *time == 1000));
+    }
+
+    #[test]
+    fn failures_in_steps_take_each_time_as_often_as_told() {
+        let seconds = Nanos::from_secs;
+        let steps = [(250, seconds(1)), (450, seconds(2)), (0, seconds(3)), (300, seconds(9))];
+        let law = Law { failure: FailureTime::Steps(steps), ..Law::new(Health::Bad, "test") };
+        let mut dice = LawDice::new(3);
+        let mut counts = [0; 4];
+        for sector in 0..4000 {
+            let Trial::Failed(time) = law.attempt(sector, 0, &mut dice, &conditions()) else { panic!() };
+            let seconds = time.nanoseconds() as f64 / 1e9;
+            let near = steps.iter().position(|(_, step)| {
+                let step = step.nanoseconds() as f64 / 1e9;
+                (seconds / step - 1.0).abs() < 0.12
+            });
+            counts[near.expect("one of the times")] += 1;
+        }
+        for (count, (share, _)) in counts.iter().zip(steps) {
+            assert!((count - i32::from(share) * 4).abs() < 120, "{counts:?}");
+        }
     }
 
     #[test]

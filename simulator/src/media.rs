@@ -8,6 +8,7 @@ use std::ops::Range;
 use block::Nanos;
 
 pub mod flash;
+pub mod optical;
 pub mod rotating;
 pub mod uniform;
 
@@ -85,6 +86,11 @@ pub trait MediaModel: Send {
     /// Bytes of a physical sector as the drive tells them; not every drive tells the unit that fails.
     fn told_sector(&self) -> u32 {
         self.shape().physical
+    }
+
+    /// The disc and its drive, if this is one: marks on a disc need to know where its turns lie.
+    fn optical(&self) -> Option<&optical::Optical> {
+        None
     }
 
     /// Where a sector lies.

@@ -175,7 +175,7 @@ fn a_mistake_in_a_scenario_is_shown_with_its_place() {
             "kind = \"dead-head\"\nhead = 4",
             "there is no head 4: this disk has heads 0 to 3",
         ),
-        ("kind = \"clusters\"", "kind = \"cluster\"", "kind \"cluster\" is not known; it is one of clusters"),
+        ("kind = \"clusters\"", "kind = \"cluster\"", "kind \"cluster\" is not known; it is one of "),
         ("kind = \"clusters\"\n", "", "there is no kind; it is one of"),
         ("seed = 5", "seed = -1", "seeds are 0 to 2^63 - 1"),
         ("seed = 5", "seed = 9223372036854775808", "small.toml:3:8"),

@@ -22,6 +22,14 @@ pub(super) fn head(head: u16, medium: &dyn MediaModel) -> Result<(), String> {
     Err(format!("there is no head {head}: this disk has heads 0 to {}", heads - 1))
 }
 
+/// Whether nothing turns on this medium.
+pub(super) fn flash(kind: &str, medium: &dyn MediaModel) -> Result<(), String> {
+    if !medium.rotates() {
+        return Ok(());
+    }
+    Err(format!("{kind} is a fault of flash: the disk must have medium = \"flash\""))
+}
+
 /// Whether two numbers are rising shares of something.
 pub(super) fn shares(name: &str, of: &str, [from, to]: [f64; 2]) -> Result<(), String> {
     if 0.0 <= from && from < to && to <= 1.0 {

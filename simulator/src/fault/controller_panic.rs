@@ -6,7 +6,7 @@ use block::Nanos;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Fault, only_flash};
+use super::{Fault, checks};
 use crate::dice::{Chance, Dice};
 use crate::disk::{Answer, Command, Drive, Power, Reply, Served};
 use crate::law::Health;
@@ -37,7 +37,7 @@ impl NamedFault for ControllerPanic {
 
 impl FaultSpec for ControllerPanic {
     fn build(&self, medium: &dyn MediaModel) -> Result<Box<dyn Fault>, String> {
-        only_flash("controller-panic", medium)?;
+        checks::flash("controller-panic", medium)?;
         if !(0.0..=1.0).contains(&self.chance) || !(0.0..=1.0).contains(&self.returns) {
             return Err("chance and returns are probabilities from 0 to 1".into());
         }

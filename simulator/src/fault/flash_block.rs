@@ -5,7 +5,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Fault, Opening, check_beta, failure_time, only_flash};
+use super::{Fault, Opening, checks};
 use crate::law::{FailureTime, Health, Ladder, Law};
 use crate::media::MediaModel;
 use crate::scenario::kind::{FaultSpec, NamedFault};
@@ -40,7 +40,7 @@ impl NamedFault for FlashBlock {
 
 impl FaultSpec for FlashBlock {
     fn build(&self, medium: &dyn MediaModel) -> Result<Box<dyn Fault>, String> {
-        only_flash("flash-block", medium)?;
+        checks::flash("flash-block", medium)?;
         let shape = medium.shape();
         if self.size.0 == 0 || !self.size.0.is_multiple_of(u64::from(shape.physical)) {
             return Err(format!(
@@ -55,8 +55,9 @@ impl FaultSpec for FlashBlock {
         if let Some(at) = self.at.iter().find(|at| at.0 >= shape.bytes()) {
             return Err(format!("there is no block at {at}: the drive has {} bytes", shape.bytes()));
         }
-        self.chance.map_or(Ok(()), |chance| check_beta("chance", chance))?;
-        Ok(Box::new(Blocks { spec: self.clone(), failure: failure_time(self.failure_time)? }))
+        self.chance.map_or(Ok(()), |chance| checks::odds("chance", chance))?;
+        self.failure_time.map_or(Ok(()), |times| checks::times("failure-time", times))?;
+        Ok(Box::new(Blocks { spec: self.clone(), failure: checks::failure(self.failure_time) }))
     }
 
     fn scaled(&self, ratio: f64) -> Box<dyn FaultSpec> {

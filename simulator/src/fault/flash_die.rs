@@ -6,7 +6,7 @@ use block::Nanos;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Fault, Opening, failure_time, only_flash};
+use super::{Fault, Opening, checks};
 use crate::law::{FailureTime, Health, Law};
 use crate::media::MediaModel;
 use crate::scenario::Time;
@@ -43,16 +43,14 @@ impl NamedFault for FlashDie {
 
 impl FaultSpec for FlashDie {
     fn build(&self, medium: &dyn MediaModel) -> Result<Box<dyn Fault>, String> {
-        only_flash("flash-die", medium)?;
+        checks::flash("flash-die", medium)?;
         let dies = medium.shape().heads;
         if self.die >= dies {
             return Err(format!("there is no die {}: this drive has dies 0 to {}", self.die, dies - 1));
         }
-        let [from, to] = self.rebuild_time;
-        if from > to {
-            return Err(format!("rebuild-time runs from {from} to {to}; the first must not be longer"));
-        }
-        Ok(Box::new(Dead { spec: self.clone(), failure: failure_time(Some(self.failure_time))? }))
+        checks::times("rebuild-time", self.rebuild_time)?;
+        checks::times("failure-time", self.failure_time)?;
+        Ok(Box::new(Dead { spec: self.clone(), failure: checks::failure(Some(self.failure_time)) }))
     }
 
     fn scaled(&self, _: f64) -> Box<dyn FaultSpec> {

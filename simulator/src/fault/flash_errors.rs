@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::clusters::{self, Clusters};
-use super::{Fault, Opening, check_beta, check_region, failure_time, only_flash};
+use super::{Fault, Opening, checks};
 use crate::law::{FailureTime, Health, Ladder, Law};
 use crate::media::MediaModel;
 use crate::scenario::kind::{FaultSpec, NamedFault};
@@ -79,8 +79,8 @@ impl NamedFault for FlashErrors {
 
 impl FaultSpec for FlashErrors {
     fn build(&self, medium: &dyn MediaModel) -> Result<Box<dyn Fault>, String> {
-        only_flash("flash-errors", medium)?;
-        check_region(self.region)?;
+        checks::flash("flash-errors", medium)?;
+        checks::shares("region", "the disk", self.region)?;
         if !(0.0..=1e6).contains(&self.count) {
             return Err("count is a number from 0 to 1000000".into());
         }
@@ -97,14 +97,15 @@ impl FaultSpec for FlashErrors {
                 "page is a multiple of the codeword of {codeword} bytes, gap-max not below it"
             ));
         }
-        check_beta("chance", self.chance)?;
+        checks::odds("chance", self.chance)?;
         let worn = match self.worn[..] {
             [] => None,
             [a, b] => Some([a, b]),
             _ => return Err("worn holds two numbers, or none".into()),
         };
-        worn.map_or(Ok(()), |worn| check_beta("worn", worn))?;
-        Ok(Box::new(Laying { spec: self.clone(), worn, failure: failure_time(self.failure_time)? }))
+        worn.map_or(Ok(()), |worn| checks::odds("worn", worn))?;
+        self.failure_time.map_or(Ok(()), |times| checks::times("failure-time", times))?;
+        Ok(Box::new(Laying { spec: self.clone(), worn, failure: checks::failure(self.failure_time) }))
     }
 
     fn scaled(&self, ratio: f64) -> Box<dyn FaultSpec> {

@@ -5,7 +5,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Fault, Opening, check_beta, check_region, failure_time, only_flash};
+use super::{Fault, Opening, checks};
 use crate::law::{FailureTime, Health, Ladder, Law};
 use crate::media::MediaModel;
 use crate::scenario::kind::{FaultSpec, NamedFault};
@@ -48,16 +48,17 @@ impl NamedFault for FlashRetention {
 
 impl FaultSpec for FlashRetention {
     fn build(&self, medium: &dyn MediaModel) -> Result<Box<dyn Fault>, String> {
-        only_flash("flash-retention", medium)?;
-        check_region(self.region)?;
-        check_beta("chance", self.chance)?;
+        checks::flash("flash-retention", medium)?;
+        checks::shares("region", "the disk", self.region)?;
+        checks::odds("chance", self.chance)?;
         if !(self.share > 0.0 && self.share <= 1.0 && (0.0..=1.0).contains(&self.retune)) {
             return Err("share is above 0 and at most 1, retune from 0 to 1".into());
         }
         if self.extent.0 < u64::from(medium.shape().physical) {
             return Err(format!("extent {} is less than a codeword", self.extent));
         }
-        Ok(Box::new(Leaked { spec: self.clone(), failure: failure_time(self.failure_time)? }))
+        self.failure_time.map_or(Ok(()), |times| checks::times("failure-time", times))?;
+        Ok(Box::new(Leaked { spec: self.clone(), failure: checks::failure(self.failure_time) }))
     }
 
     fn scaled(&self, ratio: f64) -> Box<dyn FaultSpec> {

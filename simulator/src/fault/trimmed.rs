@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::flash_retention::shares;
-use super::{Fault, Opening, check_region};
+use super::{Fault, Opening, checks};
 use crate::law::{Health, Law};
 use crate::media::MediaModel;
 use crate::scenario::kind::{FaultSpec, NamedFault};
@@ -39,7 +39,7 @@ impl NamedFault for Trimmed {
 
 impl FaultSpec for Trimmed {
     fn build(&self, medium: &dyn MediaModel) -> Result<Box<dyn Fault>, String> {
-        check_region(self.region)?;
+        checks::shares("region", "the disk", self.region)?;
         if !(self.share > 0.0 && self.share <= 1.0) {
             return Err(format!("share {} is not above 0 and at most 1", self.share));
         }

@@ -16,10 +16,14 @@ use crate::scenario::error::Wrong;
 
 /// All kinds of faults.
 pub const KINDS: &[FaultKind] = &[
+    FaultKind::of::<fault::cache_warming::CacheWarming>(),
     FaultKind::of::<fault::clusters::Clusters>(),
     FaultKind::of::<fault::controller_panic::ControllerPanic>(),
     FaultKind::of::<fault::dead_head::DeadHead>(),
     FaultKind::of::<fault::death::Death>(),
+    FaultKind::of::<fault::disc_hole::DiscHole>(),
+    FaultKind::of::<fault::disc_rot::DiscRot>(),
+    FaultKind::of::<fault::disc_scratch::DiscScratch>(),
     FaultKind::of::<fault::fading_head::FadingHead>(),
     FaultKind::of::<fault::flash_block::FlashBlock>(),
     FaultKind::of::<fault::flash_die::FlashDie>(),
@@ -28,6 +32,7 @@ pub const KINDS: &[FaultKind] = &[
     FaultKind::of::<fault::hang::Hang>(),
     FaultKind::of::<fault::killer::Killer>(),
     FaultKind::of::<fault::map::Map>(),
+    FaultKind::of::<fault::protected::Protected>(),
     FaultKind::of::<fault::reallocated::Reallocated>(),
     FaultKind::of::<fault::region::Region>(),
     FaultKind::of::<fault::scratch::Scratch>(),

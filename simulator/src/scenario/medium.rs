@@ -10,7 +10,7 @@ use toml::Spanned;
 use toml::de::{DeValue, ValueDeserializer};
 
 use crate::law::Conditions;
-use crate::media::{MediaModel, flash, rotating, uniform};
+use crate::media::{MediaModel, flash, optical, rotating, uniform};
 use crate::scenario::error::Wrong;
 use crate::system::SystemOptions;
 
@@ -18,6 +18,7 @@ use crate::system::SystemOptions;
 pub const MEDIA: &[MediumKind] = &[
     MediumKind::of::<rotating::HardDisk>(),
     MediumKind::of::<flash::FlashDrive>(),
+    MediumKind::of::<optical::OpticalDisc>(),
     MediumKind::of::<uniform::Uniform>(),
 ];
 
