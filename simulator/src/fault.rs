@@ -30,6 +30,7 @@ pub mod flash_block;
 pub mod flash_die;
 pub mod flash_errors;
 pub mod flash_retention;
+pub mod floppy_weak;
 pub mod hang;
 pub mod killer;
 pub mod map;

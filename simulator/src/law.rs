@@ -78,6 +78,15 @@ pub enum Health {
         /// Most.
         to: Nanos,
     },
+    /// Each sector has a chance of its own at each turn, uniform between two, and a try takes some turns.
+    Turns {
+        /// Least chance.
+        from: f64,
+        /// Most.
+        to: f64,
+        /// Turns of a try.
+        tries: u32,
+    },
     /// A flash codeword that does not come out at once.
     Ladder(Ladder),
     /// As unsteady, with the probability that the state of the head gives.
@@ -124,6 +133,8 @@ pub struct Conditions {
     pub ease: f64,
     /// Probability of each head that an attempt under it fails.
     pub heads: Vec<f64>,
+    /// What the chance at a turn gains from the way on which the heads came.
+    pub gain: f64,
     /// How often power was cycled.
     pub starts: u32,
 }
@@ -136,6 +147,7 @@ impl Default for Conditions {
             erc: None,
             ease: 1.0,
             heads: Vec::new(),
+            gain: 0.0,
             starts: 0,
         }
     }
@@ -191,7 +203,7 @@ impl Law {
         match self.health {
             Health::Zeros { .. } => 0,
             Health::Slow { .. } => 1,
-            Health::Weak { .. } | Health::Ladder(_) => 2,
+            Health::Weak { .. } | Health::Turns { .. } | Health::Ladder(_) => 2,
             Health::Unsteady { .. } => 3,
             Health::Head(_) => 4,
             Health::Bad => 5,
@@ -228,6 +240,8 @@ impl Law {
             Health::Unsteady { failing, .. } => 1.0 - failing,
             Health::Head(head) => 1.0 - now.failure_of(head),
             Health::Weak { .. } => return Certainty::BySector,
+            Health::Turns { from, tries, .. } if from > 0.0 => of_any(from * now.ease, tries),
+            Health::Turns { .. } => return Certainty::BySector,
             Health::Ladder(ref ladder) if ladder.is_certain_within(attempts) => 1.0,
             Health::Ladder(_) => return Certainty::BySector,
         };
@@ -256,6 +270,10 @@ impl Law {
             Health::Weak { a, b } => dice::beta(dice.media.roll(0, sector), a, b) * now.ease,
             Health::Unsteady { failing, .. } => 1.0 - failing,
             Health::Head(head) => 1.0 - now.failure_of(head),
+            Health::Turns { from, to, tries } => {
+                let own = from + (to - from) * dice::unit(dice.media.roll(0, sector));
+                of_any((own + now.gain) * now.ease, tries)
+            }
             Health::Ladder(ref ladder) => ladder.odds(sector, &mut dice.media, now),
             Health::Bad | Health::Recorded { answers: false } => 0.0,
         }
@@ -282,10 +300,13 @@ impl Law {
             | Health::Ladder(_)
             | Health::Recorded { .. } => Nanos::ZERO,
             Health::Slow { from, to } => between(dice.latency.roll(attempt, sector), from, to),
-            Health::Weak { .. } => {
+            Health::Weak { .. } | Health::Turns { .. } => {
                 // Inside one command the drive tries R times with equal chances, which together make `odds`; the same
                 // draw that decides says how many it took.
-                let tries = (now.recovery.nanoseconds() / now.turn.nanoseconds().max(1)).max(1) as f64;
+                let tries = match self.health {
+                    Health::Turns { tries, .. } => f64::from(tries),
+                    _ => (now.recovery.nanoseconds() / now.turn.nanoseconds().max(1)).max(1) as f64,
+                };
                 let share = libm::log(1.0 - dice::unit(roll)) / libm::log(1.0 - odds.min(1.0 - 1e-12));
                 let retries = (share * tries) as u64;
                 Nanos::new(retries.saturating_mul(now.turn.nanoseconds()))
@@ -327,6 +348,11 @@ impl Law {
             }
         }
     }
+}
+
+/// Chance that one of so many turns succeeds, each with this chance.
+fn of_any(each: f64, tries: u32) -> f64 {
+    1.0 - libm::pow(1.0 - each.clamp(0.0, 1.0), f64::from(tries))
 }
 
 fn between(roll: u64, from: Nanos, to: Nanos) -> Nanos {

@@ -8,6 +8,7 @@ use std::ops::Range;
 use block::Nanos;
 
 pub mod flash;
+pub mod floppy;
 pub mod optical;
 pub mod rotating;
 pub mod uniform;
@@ -90,6 +91,11 @@ pub trait MediaModel: Send {
 
     /// The disc and its drive, if this is one: marks on a disc need to know where its turns lie.
     fn optical(&self) -> Option<&optical::Optical> {
+        None
+    }
+
+    /// The floppy disk, if this is one.
+    fn floppy(&self) -> Option<&floppy::Floppy> {
         None
     }
 

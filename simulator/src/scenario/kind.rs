@@ -29,6 +29,7 @@ pub const KINDS: &[FaultKind] = &[
     FaultKind::of::<fault::flash_die::FlashDie>(),
     FaultKind::of::<fault::flash_errors::FlashErrors>(),
     FaultKind::of::<fault::flash_retention::FlashRetention>(),
+    FaultKind::of::<fault::floppy_weak::FloppyWeak>(),
     FaultKind::of::<fault::hang::Hang>(),
     FaultKind::of::<fault::killer::Killer>(),
     FaultKind::of::<fault::map::Map>(),

@@ -10,7 +10,7 @@ use toml::Spanned;
 use toml::de::{DeValue, ValueDeserializer};
 
 use crate::law::Conditions;
-use crate::media::{MediaModel, flash, optical, rotating, uniform};
+use crate::media::{MediaModel, flash, floppy, optical, rotating, uniform};
 use crate::scenario::error::Wrong;
 use crate::system::SystemOptions;
 
@@ -19,6 +19,7 @@ pub const MEDIA: &[MediumKind] = &[
     MediumKind::of::<rotating::HardDisk>(),
     MediumKind::of::<flash::FlashDrive>(),
     MediumKind::of::<optical::OpticalDisc>(),
+    MediumKind::of::<floppy::FloppyDisk>(),
     MediumKind::of::<uniform::Uniform>(),
 ];
 
