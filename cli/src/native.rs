@@ -11,11 +11,15 @@ use std::process::ExitCode;
 use ::map::MapfileError;
 use block::Errno;
 use clap::{Parser, Subcommand};
+use simulator::scenario::ScenarioError;
 use thiserror::Error;
 
 pub mod gen_docs;
 pub mod map;
+mod output;
+mod picture;
 pub mod rescue;
+pub mod scenario;
 
 /// Rescue data from failing disks.
 #[derive(Debug, Parser)]
@@ -39,11 +43,16 @@ pub enum Action {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<OsString>,
     },
+    /// Look at simulated disks and what happened to them, and write new ones
+    #[command(subcommand)]
+    Scenario(scenario::ScenarioCommand),
     /// Write the manual pages and the shell completions of every name this program answers to
     #[command(hide = true)]
     GenDocs {
         /// Gets the folders man and completions
         folder: PathBuf,
+        /// Gets schema.json, the JSON schema of scenarios
+        scenarios: Option<PathBuf>,
     },
 }
 
@@ -56,18 +65,19 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
     let result = match cli.action {
         // Its options come from ddrescue's table: see `rescue::dialect`.
         Action::Rescue { .. } => return rescue::run(arguments),
-        Action::GenDocs { folder } => gen_docs::write(&folder).map(|()| 0).map_err(|e| Failure::System {
-            action: "write manual pages into it",
-            path: folder,
-            errno: Errno::of(&e),
-        }),
+        Action::GenDocs { folder, scenarios } => {
+            let failed = |path: PathBuf, e| output::failed("write generated files into it", &path, &e);
+            let written = gen_docs::write(&folder).map_err(|e| failed(folder, e));
+            let schema = |folder: PathBuf| gen_docs::write_schema(&folder).map_err(|e| failed(folder, e));
+            written.and_then(|()| scenarios.map_or(Ok(()), schema)).map(|()| 0)
+        }
         Action::Map(command) => map::run(command, &arguments),
+        Action::Scenario(command) => scenario::run(command),
     };
     match result {
         Ok(status) => ExitCode::from(status),
         Err(failure) => {
-            // Nobody is left to be told when standard error is gone.
-            let _ = writeln!(anstream::stderr(), "diskwright: {}", failure.told());
+            failure.tell();
             ExitCode::from(failure.status())
         }
     }
@@ -112,6 +122,9 @@ pub enum Failure {
         #[source]
         error: MapfileError,
     },
+    /// A scenario cannot be used. Exit status 5.
+    #[error(transparent)]
+    BadScenario(#[from] ScenarioError),
     /// Other input cannot be understood. Exit status 5.
     #[error("{}: {text}", path.display())]
     BadInput {
@@ -128,8 +141,14 @@ impl Failure {
         match self {
             Failure::Usage(_) => 2,
             Failure::System { .. } => 4,
-            Failure::BadMap { .. } | Failure::BadInput { .. } => 5,
+            Failure::BadMap { .. } | Failure::BadScenario(_) | Failure::BadInput { .. } => 5,
         }
+    }
+
+    /// Writes it to standard error.
+    fn tell(&self) {
+        // Nobody is left to be told when standard error is gone.
+        let _ = writeln!(anstream::stderr(), "diskwright: {}", self.told());
     }
 
     /// The failure and its causes in one line.

@@ -28,6 +28,9 @@ _diskwright() {
             diskwright,rescue)
                 cmd="diskwright__subcmd__rescue"
                 ;;
+            diskwright,scenario)
+                cmd="diskwright__subcmd__scenario"
+                ;;
             diskwright__subcmd__help,gen-docs)
                 cmd="diskwright__subcmd__help__subcmd__gen__subcmd__docs"
                 ;;
@@ -39,6 +42,9 @@ _diskwright() {
                 ;;
             diskwright__subcmd__help,rescue)
                 cmd="diskwright__subcmd__help__subcmd__rescue"
+                ;;
+            diskwright__subcmd__help,scenario)
+                cmd="diskwright__subcmd__help__subcmd__scenario"
                 ;;
             diskwright__subcmd__help__subcmd__map,and)
                 cmd="diskwright__subcmd__help__subcmd__map__subcmd__and"
@@ -81,6 +87,21 @@ _diskwright() {
                 ;;
             diskwright__subcmd__help__subcmd__map,xor)
                 cmd="diskwright__subcmd__help__subcmd__map__subcmd__xor"
+                ;;
+            diskwright__subcmd__help__subcmd__scenario,check)
+                cmd="diskwright__subcmd__help__subcmd__scenario__subcmd__check"
+                ;;
+            diskwright__subcmd__help__subcmd__scenario,list)
+                cmd="diskwright__subcmd__help__subcmd__scenario__subcmd__list"
+                ;;
+            diskwright__subcmd__help__subcmd__scenario,new)
+                cmd="diskwright__subcmd__help__subcmd__scenario__subcmd__new"
+                ;;
+            diskwright__subcmd__help__subcmd__scenario,schema)
+                cmd="diskwright__subcmd__help__subcmd__scenario__subcmd__schema"
+                ;;
+            diskwright__subcmd__help__subcmd__scenario,show)
+                cmd="diskwright__subcmd__help__subcmd__scenario__subcmd__show"
                 ;;
             diskwright__subcmd__map,and)
                 cmd="diskwright__subcmd__map__subcmd__and"
@@ -172,6 +193,42 @@ _diskwright() {
             diskwright__subcmd__map__subcmd__help,xor)
                 cmd="diskwright__subcmd__map__subcmd__help__subcmd__xor"
                 ;;
+            diskwright__subcmd__scenario,check)
+                cmd="diskwright__subcmd__scenario__subcmd__check"
+                ;;
+            diskwright__subcmd__scenario,help)
+                cmd="diskwright__subcmd__scenario__subcmd__help"
+                ;;
+            diskwright__subcmd__scenario,list)
+                cmd="diskwright__subcmd__scenario__subcmd__list"
+                ;;
+            diskwright__subcmd__scenario,new)
+                cmd="diskwright__subcmd__scenario__subcmd__new"
+                ;;
+            diskwright__subcmd__scenario,schema)
+                cmd="diskwright__subcmd__scenario__subcmd__schema"
+                ;;
+            diskwright__subcmd__scenario,show)
+                cmd="diskwright__subcmd__scenario__subcmd__show"
+                ;;
+            diskwright__subcmd__scenario__subcmd__help,check)
+                cmd="diskwright__subcmd__scenario__subcmd__help__subcmd__check"
+                ;;
+            diskwright__subcmd__scenario__subcmd__help,help)
+                cmd="diskwright__subcmd__scenario__subcmd__help__subcmd__help"
+                ;;
+            diskwright__subcmd__scenario__subcmd__help,list)
+                cmd="diskwright__subcmd__scenario__subcmd__help__subcmd__list"
+                ;;
+            diskwright__subcmd__scenario__subcmd__help,new)
+                cmd="diskwright__subcmd__scenario__subcmd__help__subcmd__new"
+                ;;
+            diskwright__subcmd__scenario__subcmd__help,schema)
+                cmd="diskwright__subcmd__scenario__subcmd__help__subcmd__schema"
+                ;;
+            diskwright__subcmd__scenario__subcmd__help,show)
+                cmd="diskwright__subcmd__scenario__subcmd__help__subcmd__show"
+                ;;
             *)
                 ;;
         esac
@@ -179,7 +236,7 @@ _diskwright() {
 
     case "${cmd}" in
         diskwright)
-            opts="-h -V --help --version map rescue gen-docs help"
+            opts="-h -V --help --version map scenario rescue gen-docs help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -207,7 +264,7 @@ _diskwright() {
             return 0
             ;;
         diskwright__subcmd__help)
-            opts="map rescue gen-docs help"
+            opts="map scenario rescue gen-docs help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -461,6 +518,90 @@ _diskwright() {
         diskwright__subcmd__help__subcmd__rescue)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        diskwright__subcmd__help__subcmd__scenario)
+            opts="list show check schema new"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        diskwright__subcmd__help__subcmd__scenario__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        diskwright__subcmd__help__subcmd__scenario__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        diskwright__subcmd__help__subcmd__scenario__subcmd__new)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        diskwright__subcmd__help__subcmd__scenario__subcmd__schema)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        diskwright__subcmd__help__subcmd__scenario__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1358,6 +1499,216 @@ _diskwright() {
                     return 0
                     ;;
                 --pace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        diskwright__subcmd__scenario)
+            opts="-h --help list show check schema new help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        diskwright__subcmd__scenario__subcmd__check)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        diskwright__subcmd__scenario__subcmd__help)
+            opts="list show check schema new help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        diskwright__subcmd__scenario__subcmd__help__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        diskwright__subcmd__scenario__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        diskwright__subcmd__scenario__subcmd__help__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        diskwright__subcmd__scenario__subcmd__help__subcmd__new)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        diskwright__subcmd__scenario__subcmd__help__subcmd__schema)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        diskwright__subcmd__scenario__subcmd__help__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        diskwright__subcmd__scenario__subcmd__list)
+            opts="-h --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        diskwright__subcmd__scenario__subcmd__new)
+            opts="-o -h --from --output --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        diskwright__subcmd__scenario__subcmd__schema)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        diskwright__subcmd__scenario__subcmd__show)
+            opts="-h --seed --width --height --svg --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --seed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --width)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --height)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --svg)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

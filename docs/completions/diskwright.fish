@@ -27,6 +27,7 @@ end
 complete -c diskwright -n "__fish_diskwright_needs_command" -s h -l help -d 'Print help'
 complete -c diskwright -n "__fish_diskwright_needs_command" -s V -l version -d 'Print version'
 complete -c diskwright -n "__fish_diskwright_needs_command" -f -a "map" -d 'Look at maps of rescues, combine them, and turn them into lists of sectors and back'
+complete -c diskwright -n "__fish_diskwright_needs_command" -f -a "scenario" -d 'Look at simulated disks and what happened to them, and write new ones'
 complete -c diskwright -n "__fish_diskwright_needs_command" -f -a "rescue" -d 'Read everything that can be read from a failing disk: good parts first, resumable at any moment'
 complete -c diskwright -n "__fish_diskwright_needs_command" -f -a "gen-docs" -d 'Write the manual pages and the shell completions of every name this program answers to'
 complete -c diskwright -n "__fish_diskwright_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -136,6 +137,32 @@ complete -c diskwright -n "__fish_diskwright_using_subcommand map; and __fish_se
 complete -c diskwright -n "__fish_diskwright_using_subcommand map; and __fish_seen_subcommand_from help" -f -a "done" -d 'Tell whether everything is rescued: exit status 0 if so, else 1'
 complete -c diskwright -n "__fish_diskwright_using_subcommand map; and __fish_seen_subcommand_from help" -f -a "picture" -d 'Draw the map'
 complete -c diskwright -n "__fish_diskwright_using_subcommand map; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and not __fish_seen_subcommand_from list show check schema new help" -s h -l help -d 'Print help'
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and not __fish_seen_subcommand_from list show check schema new help" -f -a "list" -d 'List the scenarios that come with the program'
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and not __fish_seen_subcommand_from list show check schema new help" -f -a "show" -d 'Tell what happened to a disk, draw its damage, and say how long it takes to read'
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and not __fish_seen_subcommand_from list show check schema new help" -f -a "check" -d 'Tell whether scenarios can be used: exit status 0 if so, else 5'
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and not __fish_seen_subcommand_from list show check schema new help" -f -a "schema" -d 'Write the JSON schema of scenarios'
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and not __fish_seen_subcommand_from list show check schema new help" -f -a "new" -d 'Write a scenario to start from, with everything that it may say'
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and not __fish_seen_subcommand_from list show check schema new help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from list" -l json -d 'Write JSON: an array with one object per scenario and per small twin'
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from show" -l seed -d 'Seed of the disk; the scenario\'s own if not given' -r
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from show" -l width -d 'Columns; those of the terminal if not given' -r
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from show" -l height -d 'Lines of the drawing' -r
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from show" -l svg -d 'Write an SVG image to this file instead' -r -F
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from show" -l json -d 'Write JSON instead: one object'
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from schema" -s h -l help -d 'Print help'
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from new" -l from -d 'Start from this scenario of the list' -r
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from new" -s o -l output -d 'Write to this file, which must not exist, instead of standard output' -r -F
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from new" -s h -l help -d 'Print help'
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the scenarios that come with the program'
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from help" -f -a "show" -d 'Tell what happened to a disk, draw its damage, and say how long it takes to read'
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from help" -f -a "check" -d 'Tell whether scenarios can be used: exit status 0 if so, else 5'
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from help" -f -a "schema" -d 'Write the JSON schema of scenarios'
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from help" -f -a "new" -d 'Write a scenario to start from, with everything that it may say'
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c diskwright -n "__fish_diskwright_using_subcommand rescue" -s a -l min-read-rate -d 'read rate per second below which good areas count as slow; 0: a tenth of the average' -r
 complete -c diskwright -n "__fish_diskwright_using_subcommand rescue" -s b -l sector-size -d 'size of a sector of the source [the device\'s physical sector]' -r
 complete -c diskwright -n "__fish_diskwright_using_subcommand rescue" -s c -l cluster-size -d 'sectors to copy at a time [64 KiB worth]' -r
@@ -196,10 +223,11 @@ complete -c diskwright -n "__fish_diskwright_using_subcommand rescue" -l allow-m
 complete -c diskwright -n "__fish_diskwright_using_subcommand rescue" -l reflink -d 'share the blocks of a healthy source file where possible, without reading them'
 complete -c diskwright -n "__fish_diskwright_using_subcommand rescue" -l journal -d 'save changes in MAP.journal; the map itself is written when that outgrows it, and at the end'
 complete -c diskwright -n "__fish_diskwright_using_subcommand gen-docs" -s h -l help -d 'Print help'
-complete -c diskwright -n "__fish_diskwright_using_subcommand help; and not __fish_seen_subcommand_from map rescue gen-docs help" -f -a "map" -d 'Look at maps of rescues, combine them, and turn them into lists of sectors and back'
-complete -c diskwright -n "__fish_diskwright_using_subcommand help; and not __fish_seen_subcommand_from map rescue gen-docs help" -f -a "rescue" -d 'Read everything that can be read from a failing disk: good parts first, resumable at any moment'
-complete -c diskwright -n "__fish_diskwright_using_subcommand help; and not __fish_seen_subcommand_from map rescue gen-docs help" -f -a "gen-docs" -d 'Write the manual pages and the shell completions of every name this program answers to'
-complete -c diskwright -n "__fish_diskwright_using_subcommand help; and not __fish_seen_subcommand_from map rescue gen-docs help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c diskwright -n "__fish_diskwright_using_subcommand help; and not __fish_seen_subcommand_from map scenario rescue gen-docs help" -f -a "map" -d 'Look at maps of rescues, combine them, and turn them into lists of sectors and back'
+complete -c diskwright -n "__fish_diskwright_using_subcommand help; and not __fish_seen_subcommand_from map scenario rescue gen-docs help" -f -a "scenario" -d 'Look at simulated disks and what happened to them, and write new ones'
+complete -c diskwright -n "__fish_diskwright_using_subcommand help; and not __fish_seen_subcommand_from map scenario rescue gen-docs help" -f -a "rescue" -d 'Read everything that can be read from a failing disk: good parts first, resumable at any moment'
+complete -c diskwright -n "__fish_diskwright_using_subcommand help; and not __fish_seen_subcommand_from map scenario rescue gen-docs help" -f -a "gen-docs" -d 'Write the manual pages and the shell completions of every name this program answers to'
+complete -c diskwright -n "__fish_diskwright_using_subcommand help; and not __fish_seen_subcommand_from map scenario rescue gen-docs help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c diskwright -n "__fish_diskwright_using_subcommand help; and __fish_seen_subcommand_from map" -f -a "show" -d 'Tell how much has which status'
 complete -c diskwright -n "__fish_diskwright_using_subcommand help; and __fish_seen_subcommand_from map" -f -a "list" -d 'List the sectors that have certain statuses'
 complete -c diskwright -n "__fish_diskwright_using_subcommand help; and __fish_seen_subcommand_from map" -f -a "create" -d 'Make a map from a list or bitmap of sectors'
@@ -214,3 +242,8 @@ complete -c diskwright -n "__fish_diskwright_using_subcommand help; and __fish_s
 complete -c diskwright -n "__fish_diskwright_using_subcommand help; and __fish_seen_subcommand_from map" -f -a "annotate" -d 'Write the map with positions and sizes that a person can read beside each block'
 complete -c diskwright -n "__fish_diskwright_using_subcommand help; and __fish_seen_subcommand_from map" -f -a "done" -d 'Tell whether everything is rescued: exit status 0 if so, else 1'
 complete -c diskwright -n "__fish_diskwright_using_subcommand help; and __fish_seen_subcommand_from map" -f -a "picture" -d 'Draw the map'
+complete -c diskwright -n "__fish_diskwright_using_subcommand help; and __fish_seen_subcommand_from scenario" -f -a "list" -d 'List the scenarios that come with the program'
+complete -c diskwright -n "__fish_diskwright_using_subcommand help; and __fish_seen_subcommand_from scenario" -f -a "show" -d 'Tell what happened to a disk, draw its damage, and say how long it takes to read'
+complete -c diskwright -n "__fish_diskwright_using_subcommand help; and __fish_seen_subcommand_from scenario" -f -a "check" -d 'Tell whether scenarios can be used: exit status 0 if so, else 5'
+complete -c diskwright -n "__fish_diskwright_using_subcommand help; and __fish_seen_subcommand_from scenario" -f -a "schema" -d 'Write the JSON schema of scenarios'
+complete -c diskwright -n "__fish_diskwright_using_subcommand help; and __fish_seen_subcommand_from scenario" -f -a "new" -d 'Write a scenario to start from, with everything that it may say'

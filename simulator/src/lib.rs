@@ -15,6 +15,7 @@ pub mod replay;
 pub mod scenario;
 pub mod source;
 pub mod surface;
+pub mod survey;
 pub mod system;
 pub mod truth;
 

@@ -72,6 +72,17 @@ pub struct Track {
     pub angle: f64,
 }
 
+/// Sectors in a row that are equally dense.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Zone {
+    /// Which.
+    pub sectors: Range<Lba>,
+    /// Tracks that they lie on.
+    pub cylinders: Range<u32>,
+    /// Sectors in a turn, the fewest and the most of all heads.
+    pub sectors_per_track: (u64, u64),
+}
+
 /// A healthy drive's time, position and streaming state.
 ///
 /// All methods that take a time are called in the order of time.
@@ -107,6 +118,11 @@ pub trait MediaModel: Send {
 
     /// Sectors that `head` serves, in rising order.
     fn sectors_of(&self, head: u16) -> Vec<Range<Lba>>;
+
+    /// Zones, in rising order. Empty where the medium has none.
+    fn zones(&self) -> Vec<Zone> {
+        Vec::new()
+    }
 
     /// Reads `count` healthy sectors at `at`, asked for at `issued`; returns when they are there. No sectors: only goes
     /// there. Reading ahead stops before `damage`, the first sector at or behind the end that is not healthy.

@@ -14,7 +14,9 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use crate::content::Content;
 use crate::disk::SimDisk;
+use crate::media::uniform::Uniform;
 use crate::replay::Replay;
+use crate::scenario::medium::NamedMedium as _;
 use crate::source::{Pace, SimSource};
 use crate::system::{Access, System, SystemOptions};
 use crate::truth;
@@ -25,12 +27,13 @@ pub mod kind;
 pub mod library;
 pub mod medium;
 pub mod quantity;
+pub mod schema;
 
 pub use error::ScenarioError;
 use error::Wrong;
-pub use kind::{FaultKind, FaultSpec};
+pub use kind::{FaultEntry, FaultKind, FaultSpec};
 pub use medium::{Healthy, MediumKind, MediumSpec};
-pub use quantity::{Bytes, Time};
+pub use quantity::{Bytes, Seed, Time};
 
 /// A scenario: everything that a disk needs but a seed of somebody's choice.
 #[derive(Debug)]
@@ -53,10 +56,12 @@ pub struct Scenario {
     pub is_small: bool,
     /// The healthy drive.
     pub medium: Box<dyn MediumSpec>,
+    /// What scenarios call it.
+    pub medium_name: &'static str,
     /// A recorded drive that answers in its place.
     pub replay: Option<Spanned<Replay>>,
     /// What is wrong with it.
-    pub faults: Vec<Spanned<Box<dyn FaultSpec>>>,
+    pub faults: Vec<FaultEntry>,
     /// SHA-256 over all that makes a difference: not names, descriptions, expectations.
     pub digest: [u8; 32],
     /// Where it was read from, and its text, for messages.
@@ -81,7 +86,7 @@ pub struct Head {
     pub aliases: Vec<String>,
     /// Seed unless another one is chosen; 0 to 2^63 - 1.
     #[serde(default)]
-    pub seed: i64,
+    pub seed: Seed,
     /// When the simulation ends.
     #[serde(default = "default_horizon")]
     pub horizon: Time,
@@ -159,27 +164,44 @@ pub struct Small {
 /// Largest size of a small twin, in bytes.
 pub const SMALL_MAX: u64 = 256 << 20;
 
-/// Sections that are structures; all others are an error.
-const SECTIONS: [&str; 8] = ["disk", "connection", "content", "rescue", "expect", "fault", "small", "replay"];
+/// Keys at the top.
+const HEAD: [&str; 4] = ["description", "aliases", "seed", "horizon"];
+
+/// Sections below them.
+const SECTIONS: [&str; 8] = ["disk", "replay", "connection", "content", "rescue", "expect", "fault", "small"];
 
 impl Scenario {
-    /// Reads a scenario. `origin` is its file's name, for messages.
+    /// Reads a scenario and makes sure that its disk can be built. `origin` is its file's name, for messages.
     pub fn parse(name: &str, origin: &str, text: &str) -> Result<Scenario, ScenarioError> {
+        let scenario = Scenario::parse_unbuilt(name, origin, text)?;
+        // Whatever cannot be built is found now, with its place.
+        scenario.disk(scenario.seed())?;
+        Ok(scenario)
+    }
+
+    /// Reads a scenario whose disk is known to be possible, or is about to be built anyway: building a large one takes
+    /// longer than reading.
+    pub fn parse_unbuilt(name: &str, origin: &str, text: &str) -> Result<Scenario, ScenarioError> {
         let wrong = |span, text_of: String| ScenarioError::at(origin, text, span, text_of);
         let by_part = |part: Wrong| wrong(part.span, part.reason);
         let by_toml = |error: toml::de::Error| by_part(error.into());
         let mut table = DeTable::parse(text).map_err(by_toml)?;
         let mut digest = digest_of(table.get_ref());
         let mut sections = Sections::take(table.get_mut());
+        let known = HEAD.iter().chain(&SECTIONS);
+        if let Some(key) = table.get_ref().keys().find(|key| !HEAD.contains(&key.get_ref().as_ref())) {
+            let meant = error::nearest(key.get_ref(), known.clone());
+            let meant = meant.map_or(String::new(), |meant| format!("; did you mean `{meant}`?"));
+            let known = known.map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+            let reason = format!("unknown key `{}`, expected one of {known}{meant}", key.get_ref());
+            return Err(wrong(Some(key.span()), reason));
+        }
         let head_span = table.span();
         let head = Head::deserialize(ValueDeserializer::from(Spanned::new(
             head_span,
             DeValue::Table(std::mem::take(table.get_mut())),
         )))
         .map_err(by_toml)?;
-        if head.seed < 0 {
-            return Err(wrong(None, format!("seed {} is below 0; seeds are 0 to 2^63 - 1", head.seed)));
-        }
         let mut replay = None;
         if let Some(value) = sections.one("replay") {
             let span = value.span();
@@ -188,11 +210,12 @@ impl Scenario {
             digest = digest_with(digest, &bytes);
             replay = Some(Spanned::new(span, found));
         }
-        let (disk_span, medium) = match (sections.one("disk"), &replay) {
+        let (disk_span, (medium_name, medium)) = match (sections.one("disk"), &replay) {
             (Some(disk), _) => (disk.span(), medium::parse(disk).map_err(by_part)?),
             (None, Some(replay)) => {
                 let medium = replay.get_ref().medium();
-                (replay.span(), medium.map_err(|reason| wrong(Some(replay.span()), reason))?)
+                let medium = medium.map_err(|reason| wrong(Some(replay.span()), reason))?;
+                (replay.span(), (Uniform::MEDIUM, medium))
             }
             (None, None) => {
                 let reason =
@@ -205,11 +228,11 @@ impl Scenario {
             .many("fault")
             .map_err(|span| wrong(Some(span), "faults are written as [[fault]], each with its kind".into()))?
         {
-            let span = fault.span();
             let mut fault = kind::parse(fault).map_err(by_part)?;
-            let bytes = fault.load(folder_of(origin)).map_err(|reason| wrong(Some(span.clone()), reason))?;
+            let loaded = fault.spec.load(folder_of(origin));
+            let bytes = loaded.map_err(|reason| wrong(Some(fault.span.clone()), reason))?;
             digest = digest_with(digest, &bytes);
-            faults.push(Spanned::new(span, fault));
+            faults.push(fault);
         }
         let scenario = Scenario {
             name: name.to_owned(),
@@ -221,24 +244,29 @@ impl Scenario {
             small: sections.section("small").map_err(by_toml)?,
             is_small: false,
             medium,
+            medium_name,
             replay,
             faults,
             digest,
             origin: (origin.to_owned(), text.to_owned()),
         };
         scenario.medium.check().map_err(|reason| wrong(Some(disk_span), reason))?;
-        // Whatever cannot be built is found now, with its place.
-        scenario.disk(scenario.head.seed as u64)?;
         Ok(scenario)
     }
 
     /// Seed of this scenario unless another one is chosen.
     pub fn seed(&self) -> u64 {
-        self.head.seed as u64
+        self.head.seed.0
     }
 
     /// The small twin: the same faults on a disk of at most 256 MiB. `None` if this disk is not larger than that.
     pub fn small(self) -> Option<Result<Scenario, ScenarioError>> {
+        let small = self.small_unbuilt()?;
+        Some(small.disk(small.seed()).map(|_| small))
+    }
+
+    /// The same, without making sure that it can be built.
+    pub fn small_unbuilt(self) -> Option<Scenario> {
         let bytes = self.medium.bytes();
         // A recording is of one drive, and of no smaller one.
         if bytes <= SMALL_MAX || self.replay.is_some() {
@@ -246,11 +274,10 @@ impl Scenario {
         }
         let medium = self.medium.shrunk(self.small.size.map_or(SMALL_MAX, |size| size.0.min(SMALL_MAX)));
         let ratio = medium.bytes() as f64 / bytes as f64;
-        let smaller =
-            |fault: &Spanned<Box<dyn FaultSpec>>| Spanned::new(fault.span(), fault.get_ref().scaled(ratio));
+        let faults = self.faults.iter().map(|fault| fault.scaled(ratio)).collect();
         let mut digest = self.digest;
         digest[0] ^= 1;
-        let small = Scenario {
+        Some(Scenario {
             name: format!("{}-small", self.name),
             head: Head {
                 aliases: self.head.aliases.iter().map(|alias| format!("{alias}-small")).collect(),
@@ -259,17 +286,16 @@ impl Scenario {
             rescue: self.small.rescue.clone().unwrap_or(self.rescue),
             expect: self.small.expect.clone(),
             is_small: true,
-            faults: self.faults.iter().map(smaller).collect(),
+            faults,
             medium,
             digest,
             ..self
-        };
-        Some(small.disk(small.seed()).map(|_| small))
+        })
     }
 
     /// Whether some of its faults deliver wrong bytes as good ones.
     pub fn delivers_garbage(&self) -> bool {
-        self.faults.iter().any(|fault| fault.get_ref().delivers_garbage())
+        self.faults.iter().any(|fault| fault.spec.delivers_garbage())
     }
 
     /// Bytes that no rescue can bring, even with a thousand tries a sector: hazards, hangs and death are left out.
@@ -288,8 +314,8 @@ impl Scenario {
             faults.push(built.map_err(|reason| wrong(replay.span(), reason))?);
         }
         for fault in &self.faults {
-            let built = fault.get_ref().build(&*healthy.medium);
-            faults.push(built.map_err(|reason| wrong(fault.span(), reason))?);
+            let built = fault.spec.build(&*healthy.medium);
+            faults.push(built.map_err(|reason| wrong(fault.span.clone(), reason))?);
         }
         Ok(SimDisk::new(healthy.medium, faults, seed, healthy.conditions, self.head.horizon.0))
     }

@@ -177,7 +177,7 @@ fn a_mistake_in_a_scenario_is_shown_with_its_place() {
         ),
         ("kind = \"clusters\"", "kind = \"cluster\"", "kind \"cluster\" is not known; it is one of "),
         ("kind = \"clusters\"\n", "", "there is no kind; it is one of"),
-        ("seed = 5", "seed = -1", "seeds are 0 to 2^63 - 1"),
+        ("seed = 5", "seed = -1", "a whole number from 0 to 2^63 - 1"),
         ("seed = 5", "seed = 9223372036854775808", "small.toml:3:8"),
         ("band = \"1 MiB\"", "band = \"1 Mib\"", "a size such as \"500 GB\""),
         ("medium = \"hard-disk\"\n", "", "there is no medium; it is one of hard-disk"),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use block::{ByteRange, Offset};
 use simulator::Scenario;
-use simulator::scenario::address;
+use simulator::scenario::library;
 
 /// All that a scenario of a map needs.
 const SCENARIO: &str = r#"
@@ -26,7 +26,7 @@ const MAP: &str = "# of a drive\n0x0 + 1\n0 0x100000 +\n0x100000 0x600 -\n0x1006
 fn open(folder: &Path, scenario: &str) -> Result<Scenario, String> {
     let path = folder.join("drive.toml");
     fs::write(&path, scenario).unwrap();
-    address::open(&path).map_err(|error| error.to_string())
+    library::read(&path.to_string_lossy()).map_err(|error| error.to_string())
 }
 
 #[test]

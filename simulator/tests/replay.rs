@@ -4,13 +4,13 @@ use std::fs;
 use std::path::Path;
 
 use block::{ByteRange, Nanos, Offset};
-use simulator::scenario::address;
+use simulator::scenario::library;
 use simulator::{Answer, Command, Scenario, SimDisk};
 
 fn open(folder: &Path, scenario: &str) -> Result<Scenario, String> {
     let path = folder.join("drive.toml");
     fs::write(&path, format!("description = \"A recorded drive.\"\n{scenario}")).unwrap();
-    address::open(&path).map_err(|error| error.to_string())
+    library::read(&path.to_string_lossy()).map_err(|error| error.to_string())
 }
 
 fn with_log(log: &str, scenario: &str) -> Result<Scenario, String> {

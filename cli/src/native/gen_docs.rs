@@ -1,4 +1,4 @@
-//! `diskwright gen-docs DIR`: manual pages and shell completions, made from the tables that the parsers use.
+//! `diskwright gen-docs`: manual pages, shell completions and the schema of scenarios, made from what the parsers use.
 //!
 //! Owns which names there are pages for. Must not know what any option means.
 
@@ -9,6 +9,7 @@ use std::path::Path;
 use clap::{Arg, Command, CommandFactory};
 use clap_complete::{Shell, generate};
 use clap_mangen::Man;
+use simulator::scenario::schema;
 
 use crate::native::Cli;
 use crate::native::rescue::dialect::DIALECT as RESCUE;
@@ -70,6 +71,11 @@ pub fn write(folder: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Writes `schema.json` into `folder`.
+pub fn write_schema(folder: &Path) -> io::Result<()> {
+    fs::write(folder.join("schema.json"), schema::text())
 }
 
 fn page(page: &Page, command: Command, purpose: &'static str, notes: &'static str) -> Command {

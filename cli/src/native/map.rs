@@ -13,6 +13,7 @@ use map::masked::finished_of;
 use map::{Mapfile, Position, RescueMap, Status};
 
 use super::Failure;
+use super::output::Output;
 use crate::personality::number::{IntegerRule, parse_integer};
 
 mod annotate;
@@ -21,7 +22,7 @@ mod picture;
 mod show;
 mod svg;
 
-use files::{Blocks, Output};
+use files::Blocks;
 
 /// Bytes of a list of sectors, or of a bitmap, that make sense: a bitmap of 64 TiB in sectors of 512 bytes.
 const LIST_BYTES_MAX: u64 = 16 << 30;
@@ -374,7 +375,7 @@ struct Writing<'a> {
 impl Writing<'_> {
     fn map(self, file: &Mapfile) -> Result<u8, Failure> {
         let heading = files::heading(file, self.arguments);
-        Output::from(self.out.output).write_map(&heading, file)
+        files::write_map(Output::from(self.out.output), &heading, file)
     }
 }
 

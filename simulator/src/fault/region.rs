@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn a_range_in_bytes_is_cut_to_the_small_twin() {
         let scenario = parse(&[&region("health = \"bad\"\nranges = [[\"16 MiB\", \"32 MiB\"]]")]).unwrap();
-        let spec = scenario.faults[0].get_ref();
+        let spec = &scenario.faults[0].spec;
         let small = format!("{:?}", spec.scaled(0.25));
         assert!(small.contains("Bytes(4194304), Bytes(8388608)"), "{small}");
     }

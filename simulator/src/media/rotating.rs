@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use block::Nanos;
 
-use super::{Lba, MediaModel, Place, Shape, Track};
+use super::{Lba, MediaModel, Place, Shape, Track, Zone};
 
 mod layout;
 mod profile;
@@ -195,6 +195,33 @@ impl MediaModel for Rotating {
         let end = |index: usize| self.extents.get(index + 1).map_or(self.shape.sectors, |next| next.first);
         let of_head = self.by_head.get(usize::from(head)).map_or(&[][..], Vec::as_slice);
         of_head.iter().map(|index| self.extents[*index].first..end(*index)).collect()
+    }
+
+    fn zones(&self) -> Vec<Zone> {
+        let mut zones: Vec<Zone> = Vec::new();
+        let mut last = None;
+        let ends = self.extents.iter().skip(1).map(|extent| extent.first).chain([self.shape.sectors]);
+        for (extent, end) in self.extents.iter().zip(ends) {
+            let cylinders = extent.cylinders();
+            let number = layout::zone_of(&self.profile, cylinders.start);
+            let dense = extent.sectors_per_track;
+            match zones.last_mut() {
+                Some(zone) if last == Some(number) => {
+                    zone.sectors.end = end;
+                    let (start, stop) = (&mut zone.cylinders.start, &mut zone.cylinders.end);
+                    (*start, *stop) = ((*start).min(cylinders.start), (*stop).max(cylinders.end));
+                    let (fewest, most) = zone.sectors_per_track;
+                    zone.sectors_per_track = (fewest.min(dense), most.max(dense));
+                }
+                _ => zones.push(Zone {
+                    sectors: extent.first..end,
+                    cylinders,
+                    sectors_per_track: (dense, dense),
+                }),
+            }
+            last = Some(number);
+        }
+        zones
     }
 
     fn read(&mut self, at: Lba, count: u64, issued: Nanos, damage: Lba) -> Nanos {

@@ -3,8 +3,9 @@
 //!
 //! Owns this grammar. Must not know what is done with the disk.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use super::library::OpenError;
 use super::{Scenario, ScenarioError, library};
 use crate::dice::SEED_MAX;
 use crate::system::Access;
@@ -38,23 +39,15 @@ pub enum AddressError {
     /// It cannot be read as one.
     #[error("{0}")]
     Grammar(String),
-    /// There is no scenario of this name.
-    #[error(
-        "there is no scenario {0:?}; 'diskwright scenario list' shows all of them, and a file is named with a slash, as in sim:./{0}.toml"
-    )]
-    Unknown(String),
-    /// The file cannot be read.
-    #[error("{}: cannot read the scenario", path.display())]
-    File {
-        /// Its name.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        error: std::io::Error,
-    },
-    /// The scenario is wrong.
-    #[error("{0}")]
-    Scenario(#[from] ScenarioError),
+    /// It names no scenario that can be used.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+}
+
+impl From<ScenarioError> for AddressError {
+    fn from(error: ScenarioError) -> AddressError {
+        AddressError::Open(error.into())
+    }
 }
 
 impl Address {
@@ -65,21 +58,11 @@ impl Address {
 
     /// Finds the scenario.
     pub fn scenario(&self) -> Result<Scenario, AddressError> {
-        match &self.scenario {
-            Named::Library(name) => {
-                library::find(name).ok_or_else(|| AddressError::Unknown(name.clone()))?.map_err(Into::into)
-            }
-            Named::File(path) => open(path),
-        }
+        Ok(match &self.scenario {
+            Named::Library(name) => library::open(name)?,
+            Named::File(path) => library::open(&path.to_string_lossy())?,
+        })
     }
-}
-
-/// Reads the scenario in a file.
-pub fn open(path: &Path) -> Result<Scenario, AddressError> {
-    let error = |error| AddressError::File { path: path.to_owned(), error };
-    let text = std::fs::read_to_string(path).map_err(error)?;
-    let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy();
-    Ok(Scenario::parse(&name, &path.to_string_lossy(), &text)?)
 }
 
 fn parse(text: &str) -> Result<Address, AddressError> {

@@ -41,8 +41,38 @@ pub struct Wrong {
 
 impl From<toml::de::Error> for Wrong {
     fn from(error: toml::de::Error) -> Wrong {
-        Wrong { span: error.span(), reason: error.message().to_owned() }
+        Wrong { span: error.span(), reason: plainly(error.message()) }
     }
+}
+
+/// Says in people's words what a parser says in a programmer's, and what may have been meant.
+fn plainly(message: &str) -> String {
+    let types = [
+        (&["u16", "u32", "u64", "usize", "i64"][..], "a whole number"),
+        (&["f64"], "a number"),
+        (&["bool", "a boolean"], "true or false"),
+    ];
+    if let Some((start, expected)) = message.rsplit_once("expected ")
+        && let Some((_, words)) = types.iter().find(|(names, _)| names.contains(&expected))
+    {
+        return format!("{start}expected {words}");
+    }
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let suggestion = match (message.starts_with("unknown "), quoted.next()) {
+        (true, Some(given)) => nearest(given, quoted),
+        _ => None,
+    };
+    match suggestion {
+        Some(nearest) => format!("{message}; did you mean `{nearest}`?"),
+        None => message.to_owned(),
+    }
+}
+
+/// The word of `known` that looks most like `given`, if one does.
+pub(super) fn nearest<T: AsRef<str>>(given: &str, known: impl IntoIterator<Item = T>) -> Option<T> {
+    let alike = |known: &T| strsim::jaro_winkler(&known.as_ref().to_lowercase(), &given.to_lowercase());
+    let scored = known.into_iter().map(|known| (alike(&known), known)).filter(|(alike, _)| *alike > 0.75);
+    scored.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, known)| known)
 }
 
 impl fmt::Display for ScenarioError {

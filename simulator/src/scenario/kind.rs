@@ -3,6 +3,7 @@
 //! Owns the register: a kind of fault is one file in `fault/` and one line in [`KINDS`]. Must not know what they do.
 
 use std::fmt;
+use std::ops::Range;
 use std::path::Path;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -12,7 +13,7 @@ use toml::de::{DeValue, ValueDeserializer};
 
 use crate::fault::{self, Fault};
 use crate::media::MediaModel;
-use crate::scenario::error::Wrong;
+use crate::scenario::error::{Wrong, nearest};
 
 /// All kinds of faults.
 pub const KINDS: &[FaultKind] = &[
@@ -64,6 +65,24 @@ pub trait FaultSpec: fmt::Debug + Send + Sync {
     fn scaled(&self, ratio: f64) -> Box<dyn FaultSpec>;
 }
 
+/// One `[[fault]]` of a scenario.
+#[derive(Debug)]
+pub struct FaultEntry {
+    /// What scenarios call its kind.
+    pub kind: &'static str,
+    /// Where it stands, in bytes of the scenario's text.
+    pub span: Range<usize>,
+    /// What the scenario says of it.
+    pub spec: Box<dyn FaultSpec>,
+}
+
+impl FaultEntry {
+    /// The same fault of a disk `ratio` times as large.
+    pub fn scaled(&self, ratio: f64) -> FaultEntry {
+        FaultEntry { kind: self.kind, span: self.span.clone(), spec: self.spec.scaled(ratio) }
+    }
+}
+
 /// A fault that can be read from a scenario.
 pub trait NamedFault: FaultSpec + DeserializeOwned + JsonSchema + 'static {
     /// What scenarios call it.
@@ -97,11 +116,12 @@ impl FaultKind {
 }
 
 /// Reads one `[[fault]]`.
-pub(super) fn parse(table: Spanned<DeValue<'_>>) -> Result<Box<dyn FaultSpec>, Wrong> {
+pub(super) fn parse(table: Spanned<DeValue<'_>>) -> Result<FaultEntry, Wrong> {
     let names = KINDS.iter().map(|kind| kind.name);
+    let span = table.span();
     let (table, name) = tagged(table, "kind", names)?;
     match KINDS.iter().find(|kind| kind.name == name) {
-        Some(kind) => (kind.parse)(table),
+        Some(kind) => Ok(FaultEntry { kind: kind.name, span, spec: (kind.parse)(table)? }),
         None => unreachable!("tagged returns one of the names"),
     }
 }
@@ -128,7 +148,10 @@ pub(super) fn tagged<'t>(
             Ok((Spanned::new(span, DeValue::Table(fields)), name))
         }
         DeValue::String(name) => {
-            Err(at(tag_span, format!("{key} {name:?} is not known; it is one of {}", names.join(", "))))
+            let meant =
+                nearest(name, &names).map_or(String::new(), |name| format!("; did you mean {name:?}?"));
+            let names = names.join(", ");
+            Err(at(tag_span, format!("{key} {name:?} is not known; it is one of {names}{meant}")))
         }
         _ => Err(at(tag_span, format!("{key} must be a string, one of {}", names.join(", ")))),
     }

@@ -2,9 +2,14 @@
 //!
 //! Owns their names and aliases, and the finding of one by name. Must not know what they say.
 
-use include_dir::{Dir, include_dir};
+use std::fs;
+use std::io;
+use std::path::Path;
 
-use super::{Scenario, ScenarioError};
+use include_dir::{Dir, include_dir};
+use thiserror::Error;
+
+use super::{Scenario, ScenarioError, error};
 
 static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../scenarios");
 
@@ -20,17 +25,94 @@ pub fn texts() -> Vec<(&'static str, &'static str)> {
     texts
 }
 
-/// Every scenario, each followed by its small twin if it has one.
+/// The text of the scenario of this name or alias; not of a small twin, which has none.
+pub fn text_of(name: &str) -> Option<&'static str> {
+    texts().into_iter().find(|(file, text)| *file == name || has_alias(text, name)).map(|(_, text)| text)
+}
+
+/// Every scenario, each followed by its small twin if it has one. Their disks are not built.
 pub fn all() -> Result<Vec<Scenario>, ScenarioError> {
     let mut all = Vec::new();
     for (name, text) in texts() {
-        let parse = || Scenario::parse(name, &file_of(name), text);
-        all.push(parse()?);
-        if let Some(small) = parse()?.small() {
-            all.push(small?);
-        }
+        let read = || Scenario::parse_unbuilt(name, &file_of(name), text);
+        all.push(read()?);
+        all.extend(read()?.small_unbuilt());
     }
     Ok(all)
+}
+
+/// Why there is no scenario of that name.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// The library has none.
+    #[error("there is no scenario {name:?}{}; 'diskwright scenario list' lists all, and a file is named with a / or .toml",
+        nearest.as_ref().map_or(String::new(), |nearest| format!("; did you mean {nearest:?}?")))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// What may have been meant.
+        nearest: Option<String>,
+    },
+    /// A file cannot be read.
+    #[error("{file}: cannot read it: {error}")]
+    Unreadable {
+        /// The file.
+        file: String,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// It cannot be used.
+    #[error(transparent)]
+    Wrong(#[from] ScenarioError),
+}
+
+/// The scenario of a word as people write it: a name or alias of the library, or a file, which has a `/` in its name or
+/// ends in `.toml`. With `-small` behind either, its small twin.
+pub fn open(word: &str) -> Result<Scenario, OpenError> {
+    let is_file = |word: &str| word.contains('/') || word.ends_with(".toml");
+    let twin = word.strip_suffix(SMALL).filter(|file| file.ends_with(".toml"));
+    if let Some(file) = twin {
+        let small = read(file)?.small();
+        let too_small =
+            || ScenarioError::at(file, "", None, "is not over 256 MiB and has no small twin".into());
+        return Ok(small.ok_or_else(too_small)??);
+    }
+    if is_file(word) {
+        return read(word);
+    }
+    match find(word) {
+        Some(found) => Ok(found?),
+        None => Err(OpenError::Unknown { name: word.to_owned(), nearest: nearest(word) }),
+    }
+}
+
+/// Reads a scenario from a file, whatever it is called.
+pub fn read(file: &str) -> Result<Scenario, OpenError> {
+    let unreadable = |error| OpenError::Unreadable { file: file.to_owned(), error };
+    // What would never end, or wait for a writer, is no scenario.
+    let kind = fs::metadata(file).map_err(unreadable)?;
+    if !kind.is_file() && !kind.is_dir() {
+        return Err(ScenarioError::at(file, "", None, "this is no regular file; name one".into()).into());
+    }
+    let text = fs::read(file).map_err(unreadable)?;
+    let not_text = |error: std::string::FromUtf8Error| {
+        let valid = error.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+        ScenarioError::at(file, &text, Some(valid..valid), "not UTF-8 from here on".into())
+    };
+    let text = String::from_utf8(text).map_err(not_text)?;
+    let name = Path::new(file).file_stem().map_or(file.into(), |stem| stem.to_string_lossy());
+    Ok(Scenario::parse(&name, file, &text)?)
+}
+
+/// The name or alias that looks most like this one, if one does.
+fn nearest(name: &str) -> Option<String> {
+    let (stem, suffix) = name.strip_suffix(SMALL).map_or((name, ""), |stem| (stem, SMALL));
+    let known = texts().into_iter().flat_map(|(file, text)| {
+        let aliases = aliases(text).into_iter();
+        aliases.chain([file.to_owned()])
+    });
+    error::nearest(stem, known).map(|known| known + suffix)
 }
 
 /// The scenario of this name or alias, small twins by `NAME-small`; `None` if there is none.
@@ -52,10 +134,15 @@ fn file_of(name: &str) -> String {
     format!("scenarios/{name}.toml")
 }
 
-/// Whether a scenario's text lists this alias: without building its disk.
+/// Whether a scenario's text lists this alias.
 fn has_alias(text: &str, name: &str) -> bool {
-    let aliases = text.lines().find(|line| line.starts_with("aliases"));
-    aliases.is_some_and(|line| line.contains(&format!("\"{name}\"")))
+    aliases(text).iter().any(|alias| alias == name)
+}
+
+/// The aliases that a scenario's text lists: without reading the rest.
+fn aliases(text: &str) -> Vec<String> {
+    let line = text.lines().find(|line| line.starts_with("aliases")).unwrap_or_default();
+    line.split('"').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -69,6 +156,7 @@ mod tests {
         let all = all().unwrap_or_else(|error| panic!("{error}"));
         let mut names = BTreeSet::new();
         for scenario in &all {
+            scenario.disk(scenario.seed()).unwrap_or_else(|error| panic!("{error}"));
             for name in scenario.head.aliases.iter().chain([&scenario.name]) {
                 assert!(names.insert(name.clone()), "{name} is there twice");
                 let found = find(name).unwrap_or_else(|| panic!("{name} is not found")).unwrap();
@@ -81,5 +169,31 @@ mod tests {
             );
         }
         assert!(find("no-such-disk").is_none());
+    }
+
+    #[test]
+    fn a_word_is_a_name_an_alias_a_file_or_one_of_their_twins() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("mine.toml").display().to_string();
+        let text = texts().into_iter().find(|(name, _)| *name == "medium").unwrap().1;
+        fs::write(&file, text).unwrap();
+        for (word, name) in [
+            ("medium", "medium"),
+            ("S03", "medium"),
+            ("S03-small", "medium-small"),
+            (file.as_str(), "mine"),
+            (&format!("{file}-small"), "mine-small"),
+        ] {
+            assert_eq!(open(word).unwrap().name, name);
+        }
+        fs::write(&file, text.replace("[disk]", "[disk]\nsize = \"1 MiB\"")).unwrap();
+        let told = |word: &str| open(word).unwrap_err().to_string();
+        assert!(told(&format!("{file}-small")).ends_with("is not over 256 MiB and has no small twin"));
+        fs::write(&file, b"seed = 3\n\xff").unwrap();
+        assert!(told(&file).contains("mine.toml:2:1: not UTF-8 from here on"), "{}", told(&file));
+        assert!(told("medum").contains("did you mean \"medium\"?"));
+        assert!(told("medum-small").contains("did you mean \"medium-small\"?"));
+        assert!(!told("qqqqq").contains("did you mean"));
+        assert!(matches!(open("medum.toml"), Err(OpenError::Unreadable { .. })));
     }
 }

@@ -83,11 +83,11 @@ impl MediumKind {
     }
 }
 
-/// Reads `[disk]`.
-pub(super) fn parse(table: Spanned<DeValue<'_>>) -> Result<Box<dyn MediumSpec>, Wrong> {
+/// Reads `[disk]`; returns what scenarios call the medium, too.
+pub(super) fn parse(table: Spanned<DeValue<'_>>) -> Result<(&'static str, Box<dyn MediumSpec>), Wrong> {
     let (table, name) = super::kind::tagged(table, "medium", MEDIA.iter().map(|medium| medium.name))?;
     match MEDIA.iter().find(|medium| medium.name == name) {
-        Some(medium) => (medium.parse)(table),
+        Some(medium) => Ok((medium.name, (medium.parse)(table)?)),
         None => unreachable!("tagged returns one of the names"),
     }
 }

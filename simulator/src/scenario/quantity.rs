@@ -8,6 +8,8 @@ use std::fmt;
 use block::Nanos;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::dice::SEED_MAX;
+
 /// A number of bytes: a string with a unit, or a plain number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Bytes(pub u64);
@@ -15,6 +17,10 @@ pub struct Bytes(pub u64);
 /// A stretch of time: a string with a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time(pub Nanos);
+
+/// A seed: 0 to 2^63 - 1, what both TOML and JSON can say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seed(pub u64);
 
 const SIZES: [(&str, u64); 9] = [
     ("B", 1),
@@ -142,6 +148,42 @@ impl<'de> Deserialize<'de> for Time {
             }
         }
         deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Seed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Seed, D::Error> {
+        struct Visitor;
+        impl de::Visitor<'_> for Visitor {
+            type Value = Seed;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a seed, a whole number from 0 to 2^63 - 1")
+            }
+            fn visit_i64<E: de::Error>(self, seed: i64) -> Result<Seed, E> {
+                u64::try_from(seed)
+                    .map(Seed)
+                    .map_err(|_| E::invalid_value(de::Unexpected::Signed(seed), &self))
+            }
+            fn visit_u64<E: de::Error>(self, seed: u64) -> Result<Seed, E> {
+                match seed {
+                    ..=SEED_MAX => Ok(Seed(seed)),
+                    _ => Err(E::invalid_value(de::Unexpected::Unsigned(seed), &self)),
+                }
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl schemars::JsonSchema for Seed {
+    fn schema_name() -> Cow<'static, str> {
+        "Seed".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "integer", "minimum": 0, "maximum": SEED_MAX })
     }
 }
 

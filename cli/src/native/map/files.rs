@@ -1,26 +1,23 @@
-//! Maps and other results going in and out.
+//! Maps going in and out.
 //!
-//! Owns the name `-`, replacing a file in one step, and the heading of written maps. Must not know what they are for.
+//! Owns the name `-` for standard input, and the heading of written maps. Must not know what they are for.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::fs::FileTypeExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use block::{Clock, Errno, WallClock};
-use engine::{FileStore, MapStore};
+use block::{Clock, WallClock};
 use map::mapfile::{self, Heading};
 use map::{Loose, Mapfile, Status};
 
 use crate::native::Failure;
+use crate::native::output::{Output, failed};
 use crate::personality::number::timestamp;
 
 /// Bytes that no map reaches: thirty million blocks.
 const MAP_BYTES_MAX: u64 = 1 << 30;
-
-/// What a shell shows for a program that ended because nobody reads its output any more.
-const BROKEN_PIPE_STATUS: u8 = 141;
 
 /// How the blocks of a map must lie.
 #[derive(Clone, Copy, Debug)]
@@ -91,68 +88,10 @@ pub(super) fn heading(file: &Mapfile, arguments: &[OsString]) -> Heading {
     Heading { comments }
 }
 
-/// Where a result goes.
-#[derive(Clone, Debug)]
-pub(super) enum Output {
-    /// Standard output.
-    Stdout,
-    /// A file, which is either the old one or the new one, whole, at any time.
-    File(PathBuf),
-}
-
-impl From<Option<PathBuf>> for Output {
-    fn from(path: Option<PathBuf>) -> Output {
-        path.filter(|path| path != Path::new("-")).map_or(Output::Stdout, Output::File)
-    }
-}
-
-impl Output {
-    /// Writes a map.
-    pub(super) fn write_map(self, heading: &Heading, file: &Mapfile) -> Result<u8, Failure> {
-        file.map.check();
-        let mut map = file.map.clone();
-        map.merge();
-        self.stream(|out| mapfile::write(out, heading, &file.position, &map))
-    }
-
-    /// Writes bytes.
-    pub(super) fn write(self, bytes: &[u8]) -> Result<u8, Failure> {
-        self.stream(|out| out.write_all(bytes))
-    }
-
-    /// Lets `write` write.
-    pub(super) fn stream(self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<u8, Failure> {
-        match self {
-            Output::Stdout => {
-                let mut out = io::stdout().lock();
-                match write(&mut out).and_then(|()| out.flush()) {
-                    Ok(()) => Ok(0),
-                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(BROKEN_PIPE_STATUS),
-                    Err(error) => Err(failed("write to standard output", Path::new("-"), &error)),
-                }
-            }
-            Output::File(path) => {
-                replace(&path, write).map_err(|error| failed("write it", &path, &error))?;
-                Ok(0)
-            }
-        }
-    }
-}
-
-/// Writes beside the file, then moves into its place; follows links, and keeps mode and owner.
-fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    // A device or pipe is written as it is: nothing can take its place.
-    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
-        return write(&mut File::options().write(true).open(path)?);
-    }
-    let mut write = Some(write);
-    let mut store = FileStore::new(path);
-    store.write_new(&mut |out| write.take().map_or(Ok(()), |write| write(out)))?;
-    store.sync_new()?;
-    store.rename_new()?;
-    store.sync_folder()
-}
-
-fn failed(action: &'static str, path: &Path, error: &io::Error) -> Failure {
-    Failure::System { action, path: path.to_owned(), errno: Errno::of(error) }
+/// Writes a map.
+pub(super) fn write_map(output: Output, heading: &Heading, file: &Mapfile) -> Result<u8, Failure> {
+    file.map.check();
+    let mut map = file.map.clone();
+    map.merge();
+    output.stream(|out| mapfile::write(out, heading, &file.position, &map))
 }

@@ -19,6 +19,7 @@ use block::{
 use engine::Book;
 use map::masked::finished_of;
 use simulator::scenario::address::{Address, AddressError};
+use simulator::scenario::library::OpenError;
 use simulator::{Pace, Scenario, SimSource};
 
 use super::failure::{Failure, chain};
@@ -157,9 +158,11 @@ fn wrong_bytes(source: &SimSource, finished: &RangeSet, path: &Path, shift: i64)
 
 fn failure(error: AddressError) -> Failure {
     match &error {
-        AddressError::Grammar(_) | AddressError::Unknown(_) => Failure::usage(chain(&error)),
-        AddressError::File { .. } => Failure::system(chain(&error)),
-        AddressError::Scenario(_) => Failure::bad_input(error.to_string()),
+        AddressError::Grammar(_) | AddressError::Open(OpenError::Unknown { .. }) => {
+            Failure::usage(chain(&error))
+        }
+        AddressError::Open(OpenError::Unreadable { .. }) => Failure::system(chain(&error)),
+        AddressError::Open(OpenError::Wrong(_)) => Failure::bad_input(error.to_string()),
     }
 }
 

@@ -180,10 +180,15 @@ fn pieces<'a>(profile: &'a Profile, density: &'a [f64]) -> Box<dyn Iterator<Item
     }
 }
 
+/// Which step of sectors per track a cylinder is in, from 0.
+pub(super) fn zone_of(profile: &Profile, cylinder: u32) -> u64 {
+    let zones = u64::from(profile.zones.max(1));
+    (u64::from(cylinder) * zones / u64::from(profile.cylinders().max(1))).min(zones - 1)
+}
+
 /// Sectors in a turn: linear density is constant, so they fall with the radius, in the steps of the zones.
 fn sectors_at(profile: &Profile, density: &[f64], cylinder: u32, head: u16) -> u64 {
-    let zones = u64::from(profile.zones.max(1));
-    let zone = (u64::from(cylinder) * zones / u64::from(profile.cylinders().max(1))).min(zones - 1);
+    let (zones, zone) = (u64::from(profile.zones.max(1)), zone_of(profile, cylinder));
     let share = if zones == 1 { 0.0 } else { zone as f64 / (zones - 1) as f64 };
     let (outer, inner) = (profile.sectors_outer as f64, profile.sectors_inner as f64);
     let factor = density.get(usize::from(head)).copied().unwrap_or(1.0);

@@ -1,0 +1,115 @@
+//! `diskwright scenario`: what can be done with scenarios without rescuing anything.
+//!
+//! Owns the commands and their options, and which scenario a word means. Must not know what scenarios say, nor how disks
+//! are simulated.
+
+use std::path::PathBuf;
+
+use block::Errno;
+use clap::Subcommand;
+use simulator::Scenario;
+use simulator::scenario::library::{self, OpenError};
+use simulator::scenario::schema;
+
+use super::Failure;
+use super::output::Output;
+
+mod check;
+mod describe;
+mod list;
+mod new;
+mod show;
+mod survey;
+mod svg;
+
+/// What to do with scenarios.
+///
+/// A scenario is named as in the list, by one of its other names, or by a file with a / in its name or .toml at its end.
+/// With -small behind it, its twin of at most 256 MiB is meant.
+#[derive(Debug, Subcommand)]
+pub enum ScenarioCommand {
+    /// List the scenarios that come with the program
+    List {
+        /// Write JSON: an array with one object per scenario and per small twin
+        #[arg(long)]
+        json: bool,
+    },
+    /// Tell what happened to a disk, draw its damage, and say how long it takes to read
+    Show {
+        /// The scenario
+        scenario: String,
+        /// Seed of the disk; the scenario's own if not given
+        #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(0..=i64::MAX as u64))]
+        seed: Option<u64>,
+        /// Columns; those of the terminal if not given
+        #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        width: Option<u16>,
+        /// Lines of the drawing
+        #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000), default_value = "12")]
+        height: u16,
+        /// Write an SVG image to this file instead
+        #[arg(long, value_name = "FILE", conflicts_with = "json")]
+        svg: Option<PathBuf>,
+        /// Write JSON instead: one object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Tell whether scenarios can be used: exit status 0 if so, else 5
+    Check {
+        /// Their files
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Write the JSON schema of scenarios
+    Schema,
+    /// Write a scenario to start from, with everything that it may say
+    New {
+        /// Start from this scenario of the list
+        #[arg(long, value_name = "SCENARIO")]
+        from: Option<String>,
+        /// Write to this file, which must not exist, instead of standard output
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+}
+
+/// Runs a scenario command; returns its exit status.
+pub fn run(command: ScenarioCommand) -> Result<u8, Failure> {
+    match command {
+        ScenarioCommand::List { json } => {
+            let all = library::all()?;
+            let text = if json { list::json(&all) } else { list::text(&all) };
+            Output::Stdout.write(text.as_bytes())
+        }
+        ScenarioCommand::Show { scenario, seed, width, height, svg, json } => {
+            let survey = survey::Survey::of(&open(&scenario)?, seed)?;
+            match svg {
+                Some(path) => Output::File(path).write(svg::drawing(&survey).as_bytes()),
+                None if json => Output::Stdout.write(survey.json().as_bytes()),
+                None => show::print(&survey, width, height),
+            }
+        }
+        ScenarioCommand::Check { files } => Ok(check::run(&files)),
+        ScenarioCommand::Schema => Output::Stdout.write(schema::text().as_bytes()),
+        ScenarioCommand::New { from, output } => {
+            let text = new::text(from.as_deref())?;
+            output.map_or(Output::Stdout, Output::NewFile).write(text.as_bytes())
+        }
+    }
+}
+
+/// The scenario that a word means.
+pub fn open(word: &str) -> Result<Scenario, Failure> {
+    library::open(word).map_err(failure)
+}
+
+/// Why there is none.
+fn failure(error: OpenError) -> Failure {
+    match error {
+        OpenError::Unknown { .. } => Failure::Usage(error.to_string()),
+        OpenError::Unreadable { file, error } => {
+            Failure::System { action: "read it", path: file.into(), errno: Errno::of(&error) }
+        }
+        OpenError::Wrong(error) => Failure::BadScenario(error),
+    }
+}

@@ -1,0 +1,251 @@
+//! `diskwright scenario` as a person or script meets it: results, exit statuses, and what is said of bad scenarios.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// A disk of 16 MiB with a dead head and one bad stretch's worth of clusters.
+const MINE: &str = r#"description = """
+Four heads, one of them dead. It comes back all the time."""
+aliases = ["quarter"]
+seed = 11
+
+[disk]
+medium = "hard-disk"
+profile = "d35_1t"
+size = "16 MiB"
+heads = 4
+sectors-per-track = [256, 128]
+band = "1 MiB"
+zones = 4
+
+[[fault]]
+kind = "dead-head"
+head = 2
+
+[[fault]]
+kind = "clusters"
+count = 3
+exact = true
+retry = [0.30, 1.9]
+
+[rescue]
+options = ["--retry-passes=1"]
+"#;
+
+/// A folder with `mine.toml` in it.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Folder {
+        let folder = Folder(tempfile::tempdir().unwrap());
+        folder.write("mine.toml", MINE);
+        folder
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path().join(name), text).unwrap();
+    }
+
+    fn run(&self, line: &str) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_diskwright"))
+            .arg("scenario")
+            .args(line.split(' '))
+            .current_dir(self.path())
+            .output()
+            .unwrap()
+    }
+
+    /// Standard output, after success.
+    fn text(&self, line: &str) -> String {
+        let output = self.run(line);
+        assert_eq!(output.status.code(), Some(0), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Exit status and standard error.
+    fn failure(&self, line: &str) -> (i32, String) {
+        let output = self.run(line);
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    }
+}
+
+#[test]
+fn a_disk_is_shown() {
+    let folder = Folder::new();
+    insta::assert_snapshot!(folder.text("show mine.toml --width 80 --height 8"));
+}
+
+#[test]
+fn a_disk_is_drawn_as_an_image() {
+    let folder = Folder::new();
+    assert_eq!(folder.text("show mine.toml --svg mine.svg"), "");
+    let image = fs::read_to_string(folder.path().join("mine.svg")).unwrap();
+    assert!(image.starts_with("<svg ") && image.ends_with("</svg>\n"));
+    // Bands of the dead head, a curve of the speed, and words.
+    assert!(image.matches("fill=\"#d1242f\"").count() > 4, "{image}");
+    assert!(image.contains("<path ") && image.contains("Four heads, one of them dead."));
+    assert!(image.len() < 100_000, "{}", image.len());
+}
+
+#[test]
+fn facts_are_one_object() {
+    let folder = Folder::new();
+    let facts: serde_json::Value = serde_json::from_str(&folder.text("show mine.toml --json")).unwrap();
+    assert_eq!(facts["size_bytes"], 16 << 20);
+    assert_eq!(facts["faults"], serde_json::json!(["dead-head", "clusters"]));
+    let bad = facts["damage"][0]["bytes"].as_u64().unwrap();
+    assert!((3 << 20..5 << 20).contains(&bad), "a quarter lies under the dead head: {bad}");
+    let lost = (16 << 20) - facts["recoverable_bytes"].as_u64().unwrap();
+    assert!(lost >= bad, "{lost} of {bad}");
+    assert!(facts["healthy_pass_seconds"].as_f64().unwrap() > 0.1);
+    // Another seed, other clusters; the head is the same.
+    let other: serde_json::Value =
+        serde_json::from_str(&folder.text("show mine.toml --json --seed 12")).unwrap();
+    assert_ne!(other["damage"], facts["damage"]);
+}
+
+#[test]
+fn the_list_is_an_array_with_the_small_twins() {
+    let folder = Folder::new();
+    let list: serde_json::Value = serde_json::from_str(&folder.text("list --json")).unwrap();
+    let list = list.as_array().unwrap();
+    let names: Vec<&str> = list.iter().map(|entry| entry["name"].as_str().unwrap()).collect();
+    for entry in list {
+        let (name, bytes) = (entry["name"].as_str().unwrap(), entry["size_bytes"].as_u64().unwrap());
+        assert!(entry["medium"].is_string() && entry["description"].as_str().unwrap().len() > 60, "{name}");
+        let twin = format!("{name}-small");
+        assert_eq!(bytes > 256 << 20, names.contains(&twin.as_str()), "{name} of {bytes} bytes");
+        assert_eq!(entry["small_twin"], name.ends_with("-small"), "{name}");
+    }
+    let text = folder.text("list");
+    for name in names.iter().filter(|name| !name.ends_with("-small")) {
+        assert!(text.lines().any(|line| line.split(' ').next() == Some(name)), "{name} is not in the list");
+    }
+}
+
+#[test]
+fn names_aliases_files_and_twins_are_found() {
+    let folder = Folder::new();
+    for (word, title) in [
+        ("medium", "medium (S03): hard-disk of 1.00 TB, seed 3\n"),
+        ("S03-small", "medium-small (S03-small): hard-disk of 268 MB, seed 3\n"),
+        ("./mine.toml", "mine (quarter): hard-disk of 16.8 MB, seed 11\n"),
+    ] {
+        let text = folder.text(&format!("show {word}"));
+        assert!(text.starts_with(title), "{text}");
+    }
+    let (status, told) = folder.failure("show medum-small");
+    assert_eq!(status, 2);
+    assert!(told.contains("there is no scenario \"medum-small\"; did you mean \"medium-small\"?"), "{told}");
+    assert_eq!(
+        folder.failure("show ./nowhere.toml"),
+        (4, "diskwright: ./nowhere.toml: cannot read it: No such file or directory\n".into())
+    );
+    assert_eq!(folder.failure("show medium --seed -1").0, 2);
+    assert_eq!(folder.failure("show medium --seed 9223372036854775808").0, 2);
+}
+
+#[test]
+fn good_scenarios_are_told_in_a_line() {
+    let folder = Folder::new();
+    folder.write("large", &MINE.replace("size = \"16 MiB\"\n", ""));
+    assert_eq!(
+        folder.text("check mine.toml large"),
+        "mine.toml: good: hard-disk of 16.8 MB, 2 faults\n\
+         large: good: hard-disk of 1.00 TB, 2 faults; its small twin has 268 MB\n"
+    );
+}
+
+#[test]
+fn a_bad_scenario_is_shown_with_its_place() {
+    let folder = Folder::new();
+    let mut told = String::new();
+    for (number, (from, to)) in [
+        // Not TOML; no scenario; keys and kinds that are not known.
+        ("seed = 11", "seed = = 11"),
+        ("[disk]", "[disc]"),
+        ("heads = 4", "haeds = 4"),
+        ("kind = \"dead-head\"", "kind = \"deadhead\""),
+        ("kind = \"dead-head\"\n", ""),
+        ("[[fault]]\nkind = \"clusters\"", "[fault]\nkind = \"clusters\""),
+        // Values of the wrong sort or out of range.
+        ("seed = 11", "seed = -1"),
+        ("seed = 11", "seed = 9223372036854775808"),
+        ("seed = 11", "seed = \"eleven\""),
+        ("size = \"16 MiB\"", "size = \"16 MIB\""),
+        ("count = 3", "count = -3"),
+        ("retry = [0.30, 1.9]", "retry = [0.30]"),
+        // Geometry that cannot be.
+        ("size = \"16 MiB\"", "size = \"1000 B\""),
+        ("sectors-per-track = [256, 128]", "sectors-per-track = [128, 256]"),
+        ("size = \"16 MiB\"", "size = \"8000000 TB\""),
+        ("head = 2", "head = 4"),
+        ("exact = true", "region = [0.5, 0.2]"),
+        // Options that no rescue has.
+        ("--retry-passes=1", "--rety-passes=1"),
+        ("--retry-passes=1", "/dev/sda"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let text = MINE.replacen(from, to, 1);
+        assert_ne!(text, MINE, "{from}");
+        let name = format!("bad-{number}.toml");
+        folder.write(&name, &text);
+        let (status, error) = folder.failure(&format!("check {name}"));
+        assert_eq!(status, 5, "{to}: {error}");
+        // Kinds of faults come and go.
+        let names = error.split_once("it is one of ").map(|(_, names)| names.split([';', '\n']).next());
+        let error = error.replace(names.flatten().unwrap_or("no names"), "...");
+        told.push_str(&format!("--- {}\n{error}", to.replace('\n', " ")));
+    }
+    insta::assert_snapshot!(told);
+}
+
+#[test]
+fn the_first_failure_gives_the_status_and_all_are_told() {
+    let folder = Folder::new();
+    folder.write("bad.toml", "seed = 1\n");
+    let output = folder.run("check nowhere.toml bad.toml mine.toml");
+    assert_eq!(output.status.code(), Some(4));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("nowhere.toml: cannot read it") && told.contains("bad.toml:"), "{told}");
+    assert!(String::from_utf8(output.stdout).unwrap().starts_with("mine.toml: good"));
+    assert_eq!(folder.failure("check bad.toml nowhere.toml").0, 5);
+    assert_eq!(folder.failure("check").0, 2);
+    assert_eq!(folder.failure("check .").0, 4);
+    assert_eq!(
+        folder.failure("check /dev/zero"),
+        (5, "diskwright: /dev/zero: this is no regular file; name one\n".into())
+    );
+}
+
+#[test]
+fn the_schema_is_json() {
+    let schema: serde_json::Value = serde_json::from_str(&Folder::new().text("schema")).unwrap();
+    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    let kinds = schema["properties"]["fault"]["items"]["oneOf"].as_array().unwrap();
+    assert!(kinds.iter().any(|kind| kind["$ref"] == "#/$defs/DeadHead"), "{kinds:?}");
+}
+
+#[test]
+fn a_new_scenario_can_be_used_and_overwrites_nothing() {
+    let folder = Folder::new();
+    assert_eq!(folder.text("new -o fresh.toml"), "");
+    assert!(folder.text("check fresh.toml").starts_with("fresh.toml: good: hard-disk of 1.00 TB, one fault"));
+    assert_eq!(fs::read_to_string(folder.path().join("fresh.toml")).unwrap(), folder.text("new"));
+    assert_eq!(
+        folder.failure("new -o mine.toml"),
+        (4, "diskwright: mine.toml: cannot create it: File exists\n".into())
+    );
+    assert_eq!(fs::read_to_string(folder.path().join("mine.toml")).unwrap(), MINE);
+    folder.write("copy.toml", &folder.text("new --from S03"));
+    assert!(folder.text("show copy.toml --json").contains("clusters of latent errors"));
+    assert_eq!(folder.failure("new --from medium-small").0, 2);
+    assert_eq!(folder.failure("new --from nothing-like-it").0, 2);
+}
