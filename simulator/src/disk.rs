@@ -174,6 +174,8 @@ pub struct HealthLog {
     pub power_cycles: u64,
     /// Time spent serving.
     pub busy: Nanos,
+    /// Temperature in degrees Celsius (SMART 194), where it is simulated.
+    pub temperature: Option<i16>,
     /// How often the arm was taken back to find its way anew: audible, and bad for heads.
     pub calibrations: u64,
 }

@@ -8,6 +8,7 @@ pub mod content;
 pub mod dice;
 pub mod disk;
 pub mod fault;
+pub mod fit;
 pub mod law;
 pub mod media;
 pub mod recording;

@@ -27,7 +27,7 @@ retry = [0.30, 1.9]
 "#;
 
 /// Faults that meet on one disk.
-const TOGETHER: [&[&str]; 4] = [
+const TOGETHER: [&[&str]; 6] = [
     &[
         "kind = \"fading-head\"\nhead = 2\nfailing = 0.02\nfades-in = \"1 min\"\nrest = \"5 min\"",
         "kind = \"vanish\"\nper-error = 0.1",
@@ -35,6 +35,12 @@ const TOGETHER: [&[&str]; 4] = [
     ],
     &["kind = \"hang\"\nper-error = 0.2\nno-return = 0.05", "kind = \"death\"\nmean = \"60 s\""],
     &["kind = \"wear\"\nlife = \"600 s\"\nspreads = 2.0", "kind = \"dead-head\"\nhead = 3"],
+    &[
+        "kind = \"thermal\"\nambient = 50.0\ntau = \"1 min\"",
+        "kind = \"hiccups\"\nevery = \"500 ms\"",
+        "kind = \"garbage\"\nper-error = 0.3",
+    ],
+    &["kind = \"translator\"\nafter = \"40 s\"", "kind = \"fast-fail\"\nknown = 0.3", "kind = \"hiccups\""],
     // Only work away from damage.
     &["kind = \"wear\"\nlife = \"100 ms\"\nspreads = 0.0", "kind = \"death\"\nafter = \"20 s\""],
 ];
