@@ -24,7 +24,7 @@ use crate::recording::{Format, Reading, Recording, Softfail};
 use crate::scenario::medium::MediumSpec;
 use crate::scenario::{Bytes, Time};
 
-mod index;
+pub(crate) mod index;
 
 use index::{Index, Known};
 
@@ -89,9 +89,13 @@ impl Replay {
             times.get(times.len() / 2).map(|time| Nanos::new(*time))
         };
         let sector = recording.block.next_multiple_of(512);
+        let unit = recording.physical.unwrap_or(sector).max(sector);
+        let narrow =
+            |bytes: u64| u32::try_from(bytes).map_err(|_| format!("blocks of {bytes} bytes are no sectors"));
         let spec = Uniform {
-            size: Bytes(recording.extent().next_multiple_of(sector)),
-            sector: u32::try_from(sector).map_err(|_| format!("blocks of {sector} bytes are no sectors"))?,
+            size: Bytes(recording.extent().next_multiple_of(unit)),
+            sector: narrow(sector)?,
+            physical_sector: Some(narrow(unit)?),
             sector_time: Time(recording.rest.or_else(|| middle(false)).unwrap_or(Nanos::from_millis(1))),
             seek: Time(recording.seek),
             recovery: Time(middle(true).unwrap_or(Nanos::from_secs(1))),

@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use block::device::DeviceInfo;
 use block::{BlockSink, ByteRange, Clock, Offset, SourceError, WallClock};
@@ -39,6 +40,7 @@ pub mod signals;
 mod simulated;
 pub mod slowdown;
 pub mod summary;
+mod timings;
 pub mod tracker;
 mod wanted;
 
@@ -48,6 +50,7 @@ use operator::Person;
 use signals::Signals;
 use simulated::{Origin, Verdict};
 use summary::Summary;
+use timings::Timings;
 use wanted::{Destination, Wanted};
 
 /// Runs the command with its words, from `diskwright rescue` on.
@@ -94,6 +97,11 @@ fn rescue(mut wanted: Wanted) -> Result<ExitCode, Failure> {
     let _claim = claim.map_or_else(|| wanted.claim(&real), |file| Ok(Some(file)))?;
     allocate(job, &begin, &mut *sink)?;
     let logs = Logs::open(job, &headings).map_err(Failure::from)?;
+    let timings = match (&wanted.log_timings, &simulated) {
+        (None, _) => None,
+        (Some(path), Some(clock)) => Some(Timings::create(path, &info, clock.clone())?),
+        (Some(path), None) => Some(Timings::create(path, &info, Arc::new(WallClock::new()))?),
+    };
     let (patience, share) = (wanted.read_patience, wanted.share);
     let options = RescueOptions { patience, share, ..options(job, &begin) };
     let mut strategy = Classic::new(session::classic_options(job, &begin));
@@ -125,7 +133,7 @@ fn rescue(mut wanted: Wanted) -> Result<ExitCode, Failure> {
         wanted.patience,
         signals.stop.clone(),
     );
-    let mut displays = Displays::new(wanted, &info, &signals, logs, clock.now());
+    let mut displays = Displays::new(wanted, &info, &signals, logs, timings, clock.now());
     let surroundings = Surroundings {
         source: &mut *source,
         sink: &mut *sink,
@@ -187,7 +195,7 @@ fn check_places(wanted: &Wanted, source: &DeviceInfo) -> Result<(), Failure> {
         checks::check_abilities(path, &wanted.job)?;
     }
     let job = &wanted.job;
-    let logs = [&job.log_events, &job.log_rates, &job.log_reads];
+    let logs = [&job.log_events, &job.log_rates, &job.log_reads, &wanted.log_timings];
     for written in wanted.map.iter().chain(logs.into_iter().flatten()) {
         checks::check_place(source, written)?;
     }

@@ -164,3 +164,39 @@ fn a_pace_is_felt_and_belongs_to_simulations() {
         assert_eq!(output.status.code(), Some(2), "{pace} of {source}");
     }
 }
+
+#[test]
+fn a_drive_that_was_logged_comes_home_as_a_scenario() {
+    let bench = Bench::new();
+    fs::write(bench.path("disk.toml"), DISK).unwrap();
+    let (status, real) = bench.simulate("sim:./disk.toml", "real", &["--log-timings=real.log"]);
+    fs::write(
+        bench.path("home.toml"),
+        "description = \"The same drive, from its log.\"\nseed = 11\n\
+         [replay]\nlog = \"real.log\"\nunknown = \"error\"\n[rescue]\noptions = [\"--retry-passes=1\"]\n",
+    )
+    .unwrap();
+    let (again, home) = bench.simulate("sim:./home.toml", "home", &["--log-timings=home.log"]);
+    assert_eq!((status, again), (1, 1));
+    assert_eq!(home["rescued_bytes"], real["rescued_bytes"]);
+    assert_eq!(home["failed_reads"], real["failed_reads"]);
+    let blocks = |name: &str| {
+        let text = fs::read_to_string(bench.path(name)).unwrap();
+        text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(blocks("real.map"), blocks("home.map"));
+    // Times are kept in whole microseconds.
+    let seconds = |end: &Value| end["virtual_seconds"].as_f64().unwrap();
+    assert!((seconds(&home) - seconds(&real)).abs() < 0.1, "{} and {}", seconds(&home), seconds(&real));
+
+    // A log tells of one run; none is written over.
+    let before = blocks("real.log");
+    let output = bench
+        .command()
+        .args(["rescue", "sim:./disk.toml", "real", "--log-timings=real.log"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("real.log: already exists"));
+    assert_eq!(blocks("real.log"), before);
+}

@@ -23,6 +23,8 @@ pub struct Uniform {
     /// Bytes of a sector; a multiple of 512, at most 64 KiB.
     #[serde(default = "sector")]
     pub sector: u32,
+    /// Bytes of the unit that fails, a multiple of the sector; a sector if not given.
+    pub physical_sector: Option<u32>,
     /// Time of a sector.
     pub sector_time: Time,
     /// Time of a seek, for each sector between the end of a read and the start of the next.
@@ -62,8 +64,14 @@ impl MediumSpec for Uniform {
         if sector == 0 || sector % 512 != 0 || sector > 65536 {
             return Err(format!("sectors of {sector} bytes; they have a multiple of 512, at most 65536"));
         }
-        if size == 0 || size % sector != 0 {
-            return Err(format!("size {size} is not a whole number of sectors of {sector} bytes"));
+        let physical = u64::from(self.physical());
+        if physical == 0 || physical % sector != 0 {
+            return Err(format!(
+                "physical-sector {physical} is not a whole number of sectors of {sector} bytes"
+            ));
+        }
+        if size == 0 || size % physical != 0 {
+            return Err(format!("size {size} is not a whole number of sectors of {physical} bytes"));
         }
         if size / sector >= SECTORS_MAX {
             return Err("size is beyond 2^39 sectors".into());
@@ -83,8 +91,14 @@ impl MediumSpec for Uniform {
     }
 
     fn shrunk(&self, bytes: u64) -> Box<dyn MediumSpec> {
-        let sector = u64::from(self.sector);
+        let sector = u64::from(self.physical());
         Box::new(Uniform { size: Bytes(self.size.0.min(bytes) / sector * sector), ..self.clone() })
+    }
+}
+
+impl Uniform {
+    fn physical(&self) -> u32 {
+        self.physical_sector.unwrap_or(self.sector)
     }
 }
 
@@ -97,7 +111,7 @@ struct Steady {
 impl MediaModel for Steady {
     fn shape(&self) -> Shape {
         let sectors = self.spec.size.0 / u64::from(self.spec.sector);
-        Shape { sectors, logical: self.spec.sector, physical: self.spec.sector, heads: 1, cylinders: 1 }
+        Shape { sectors, logical: self.spec.sector, physical: self.spec.physical(), heads: 1, cylinders: 1 }
     }
 
     fn place(&self, _: Lba) -> Place {
@@ -148,6 +162,7 @@ mod tests {
         let spec = Uniform {
             size: Bytes(2048 * 100_000),
             sector: 2048,
+            physical_sector: None,
             sector_time: Time(us(100)),
             seek: Time(Nanos::new(500)),
             recovery: second(),

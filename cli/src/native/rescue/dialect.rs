@@ -32,6 +32,7 @@ pub enum Own {
     Pace,
     Reflink,
     Journal,
+    LogTimings,
 }
 
 const fn own(id: Own, longs: &'static [&'static str], value: Value, help: &'static str) -> OptionSpec<Word> {
@@ -65,6 +66,12 @@ const OWN: &[OptionSpec<Word>] = &[
         &["pace"],
         Value::Required("pace"),
         "how fast a simulated disk's time passes: instant, real, or a factor [instant]",
+    ),
+    own(
+        Own::LogTimings,
+        &["log-timings"],
+        Value::Required("file"),
+        "write what each read brought and how long it took to this new file",
     ),
     own(
         Own::Reflink,

@@ -2,11 +2,14 @@
 //!
 //! Owns which displays a rescue has. Must not know what any of them shows.
 
+use std::io::Write;
+
 use block::Nanos;
 use block::device::DeviceInfo;
 use engine::{Event, Fingerprint, Observer, Report};
 
 use super::signals::Signals;
+use super::timings::Timings;
 use super::tracker::Tracker;
 use super::wanted::{Display, Wanted};
 use super::{json, live, plain};
@@ -26,6 +29,7 @@ pub(super) struct Displays {
     pub(super) tracker: Tracker,
     /// Hashes what happens, in simulations.
     pub(super) fingerprint: Option<Fingerprint>,
+    timings: Option<Timings>,
 }
 
 impl Displays {
@@ -34,6 +38,7 @@ impl Displays {
         info: &DeviceInfo,
         signals: &Signals,
         logs: Logs,
+        timings: Option<Timings>,
         now: Nanos,
     ) -> Displays {
         let prefixes = wanted.job.prefixes;
@@ -64,7 +69,7 @@ impl Displays {
             .simulation
             .as_ref()
             .map(|simulation| Fingerprint::new(&simulation.subject(), simulation.clock.clone()));
-        Displays { shown, logs, tracker: Tracker::default(), fingerprint }
+        Displays { shown, logs, tracker: Tracker::default(), fingerprint, timings }
     }
 
     /// Ends all displays.
@@ -72,6 +77,10 @@ impl Displays {
         self.shown.clear();
         if let Some(logs) = self.logs.take() {
             logs.close(now, QUIET, is_finished);
+        }
+        if let Some(missing) = self.timings.take().and_then(Timings::close) {
+            // Nobody is left to be told when standard error is gone.
+            let _ = writeln!(std::io::stderr(), "diskwright rescue: warning: {missing}");
         }
     }
 }
@@ -81,6 +90,9 @@ impl Observer for Displays {
         self.tracker.on(event, report);
         if let Some(fingerprint) = &mut self.fingerprint {
             fingerprint.on(event, report);
+        }
+        if let Some(timings) = &mut self.timings {
+            timings.on(event, report);
         }
         if let Some(logs) = &mut self.logs {
             logs.on(event, report);

@@ -234,6 +234,7 @@ impl Wanted {
             part("the log of events", job.log_events.as_ref()),
             part("the log of rates", job.log_rates.as_ref()),
             part("the log of reads", job.log_reads.as_ref()),
+            part("the log of timings", self.log_timings.as_ref()),
         ];
         let named = |parts: &[Option<checks::Part>]| parts.iter().flatten().cloned().collect::<Vec<_>>();
         self.map.as_deref().map_or(Ok(()), checks::check_map)?;

@@ -43,6 +43,8 @@ pub(super) struct Wanted {
     pub(super) patience: Nanos,
     /// How long one read may take.
     pub(super) read_patience: Patience,
+    /// Where the time of each read is written.
+    pub(super) log_timings: Option<PathBuf>,
     pub(super) display: Display,
     pub(super) words: Vec<OsString>,
 }
@@ -84,7 +86,7 @@ fn parse_line(words: &[OsString], typed: Vec<OsString>) -> Result<Option<Wanted>
     let mut gnu: Vec<Given<Id>> = Vec::new();
     let (mut access, mut allow_mounted, mut patience, mut display) = (None, false, PATIENCE, None);
     let (mut read_patience, mut share, mut journal) = (Patience::Endless, false, false);
-    let mut pace = None;
+    let (mut pace, mut log_timings) = (None, None);
     for Given { id, name, value } in line.options {
         match id {
             Word::Gnu(id) => {
@@ -108,6 +110,7 @@ fn parse_line(words: &[OsString], typed: Vec<OsString>) -> Result<Option<Wanted>
             }
             Word::Own(Own::Reflink) => share = true,
             Word::Own(Own::Journal) => journal = true,
+            Word::Own(Own::LogTimings) => log_timings = value.map(PathBuf::from),
             Word::Own(own @ (Own::WaitForDevice | Own::ReadTimeout)) => {
                 let given = Given { id, name, value };
                 let secs = number::parse_interval(given.bytes())
@@ -188,6 +191,7 @@ fn parse_line(words: &[OsString], typed: Vec<OsString>) -> Result<Option<Wanted>
         journal,
         patience,
         read_patience,
+        log_timings,
         display,
         words: typed,
     }))
