@@ -178,21 +178,44 @@ pub fn exponential(roll: u64, mean: f64) -> f64 {
     -mean * libm::log(1.0 - unit(roll))
 }
 
-/// A draw as a number with density Beta(`a`, `b`) (Jöhnk 1964; the draws it needs are made from this one).
+/// A draw as a number with density Beta(`a`, `b`); the draws that it needs are made from this one.
 pub fn beta(roll: u64, a: f64, b: f64) -> f64 {
     let mut state = roll;
     let mut next = || {
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        unit(mix(state))
+        mix(state)
     };
-    // Acceptance is at worst some tenths for the a and b that disks have; the bound keeps a strange one finite.
+    if a > 2.0 || b > 2.0 {
+        let (x, y) = (gamma(&mut next, a), gamma(&mut next, b));
+        return if x + y > 0.0 { x / (x + y) } else { a / (a + b) };
+    }
+    // Jöhnk 1964. Acceptance is at worst a sixth for parameters up to 2; the bound is for those who trust no loop.
     for _ in 0..1000 {
-        let (x, y) = (libm::pow(next(), 1.0 / a), libm::pow(next(), 1.0 / b));
+        let (x, y) = (libm::pow(unit(next()), 1.0 / a), libm::pow(unit(next()), 1.0 / b));
         if x + y <= 1.0 && x + y > 0.0 {
             return x / (x + y);
         }
     }
     a / (a + b)
+}
+
+/// A number with density Gamma(`shape`, 1) (Marsaglia and Tsang 2000).
+fn gamma(next: &mut impl FnMut() -> u64, shape: f64) -> f64 {
+    if shape < 1.0 {
+        let more = gamma(next, shape + 1.0);
+        return more * libm::pow(1.0 - unit(next()), 1.0 / shape);
+    }
+    let d = shape - 1.0 / 3.0;
+    let c = 1.0 / libm::sqrt(9.0 * d);
+    // Nineteen of twenty are accepted.
+    for _ in 0..1000 {
+        let x = normal(next());
+        let v = (1.0 + c * x) * (1.0 + c * x) * (1.0 + c * x);
+        if v > 0.0 && libm::log(1.0 - unit(next())) < 0.5 * x * x + d - d * v + d * libm::log(v) {
+            return d * v;
+        }
+    }
+    shape
 }
 
 /// Mixes the bits of a word (finalizer of SplitMix64, Steele et al. 2014).
@@ -265,6 +288,15 @@ mod tests {
         near(mean(20_000, || dice.weibull(1.0, 2.0)), 2.0);
         near(mean(20_000, || beta(dice.draw(), 0.30, 1.9)), 0.30 / 2.2);
         near(mean(20_000, || beta(dice.draw(), 2.0, 1.0)), 2.0 / 3.0);
+        for (a, b) in [(3.0, 17.0), (0.03, 3.0), (15.0, 85.0), (0.5, 9.5)] {
+            let (mean_of, count) = (a / (a + b), 40_000);
+            let draws: Vec<f64> = (0..count).map(|_| beta(dice.draw(), a, b)).collect();
+            let found = draws.iter().sum::<f64>() / f64::from(count);
+            let variance = draws.iter().map(|x| (x - found) * (x - found)).sum::<f64>() / f64::from(count);
+            let variance_of = mean_of * (1.0 - mean_of) / (a + b + 1.0);
+            assert!((found / mean_of - 1.0).abs() < 0.1, "mean of Beta({a}, {b}): {found}");
+            assert!((variance / variance_of - 1.0).abs() < 0.15, "variance of Beta({a}, {b}): {variance}");
+        }
         // Exponent 3 on [1, 2]: the integral of y^-2 over that of y^-3.
         near(mean(20_000, || dice.power_law(3.0, 1.0, 2.0)), 0.5 / 0.375);
     }

@@ -66,7 +66,7 @@ impl Default for FlashErrors {
             gap_max: Bytes(1 << 20),
             page: Bytes(16 << 10),
             chance: [0.03, 3.0],
-            worn: vec![3.0, 17.0],
+            worn: vec![15.0, 85.0],
             parity: 0.0,
             failure_time: None,
         }

@@ -35,7 +35,7 @@ impl Default for FlashRetention {
             region: [0.0, 1.0],
             share: 1.0,
             extent: Bytes(16 << 20),
-            chance: [3.0, 17.0],
+            chance: [15.0, 85.0],
             retune: 0.1,
             failure_time: None,
         }

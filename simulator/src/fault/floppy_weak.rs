@@ -146,12 +146,15 @@ impl Fault for Weak {
     fn before(&mut self, command: &Command, _: Nanos, drive: &mut Drive) -> Before {
         let [first, last] = cylinders(command, drive);
         self.travel(first, first);
-        drive.conditions.gain = self.gain;
-        if self.spec.sheds {
-            let turns = self.turns.get(first as usize).copied().unwrap_or(0.0);
-            // A hundredth in 100 s for the dirty head, a thousandth each turn for the track.
-            let seconds = self.tried.nanoseconds() as f64 / 1e9;
-            drive.conditions.ease = libm::pow(0.99, seconds / 100.0) * libm::pow(0.999, turns);
+        // Only damage asks for it; a row of healthy reads must leave the drive as its reads do.
+        if drive.surface.next_damage(command.at) < command.end() {
+            drive.conditions.gain = self.gain;
+            if self.spec.sheds {
+                let turns = self.turns.get(first as usize).copied().unwrap_or(0.0);
+                // A hundredth in 100 s for the dirty head, a thousandth each turn for the track.
+                let seconds = self.tried.nanoseconds() as f64 / 1e9;
+                drive.conditions.ease = libm::pow(0.99, seconds / 100.0) * libm::pow(0.999, turns);
+            }
         }
         self.travel(first, last);
         Before::Go

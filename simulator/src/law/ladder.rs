@@ -33,7 +33,7 @@ pub struct Ladder {
 }
 
 /// Levels that soft decoding is worth.
-pub const SOFT_WORTH: u32 = 40;
+pub const SOFT_WORTH: u32 = 100;
 
 /// Power cycles that are looked at: the last ones decide.
 const STARTS_SEEN: u32 = 64;
@@ -160,7 +160,7 @@ mod tests {
                 );
             }
             let failed = times.iter().filter(|time| time.is_none()).count() as f64 / 20_000.0;
-            let expected = libm::pow(1.0 - chance, 60.0);
+            let expected = libm::pow(1.0 - chance, 120.0);
             assert!((failed - expected).abs() < 0.004, "{chance}: {failed} failed, expected {expected}");
         }
     }
@@ -196,7 +196,7 @@ mod tests {
     fn worn_codewords_are_certain_to_answer_and_bad_ones_are_not() {
         assert!(Ladder::new([3.0, 17.0], STEP).is_certain_within(1000));
         assert!(!Ladder::new([0.03, 3.0], STEP).is_certain_within(1000));
-        // E[(1 - p)^60] over Beta(1, 1) is 1 / 61.
+        // E[(1 - p)^120] over Beta(1, 1) is 1 / 121.
         assert!(!Ladder::new([1.0, 1.0], STEP).is_certain_within(1));
     }
 
