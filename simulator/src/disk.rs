@@ -10,10 +10,13 @@ use std::ops::Range;
 use block::Nanos;
 
 use crate::attempts::Attempts;
+use crate::dice::Dice;
 use crate::fault::{Before, Fault, Opening};
 use crate::law::{Conditions, ErrorClass, Health, LawDice, Trial};
 use crate::media::{Lba, MediaModel, Row, Shape};
 use crate::surface::Surface;
+
+mod writing;
 
 /// A read command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,6 +154,8 @@ pub struct Drive {
     pub attempts: Attempts,
     /// Dice of the laws.
     pub dice: LawDice,
+    /// Dice of what writing does.
+    writing: Dice,
     /// What SMART would tell, and more.
     pub health: HealthLog,
     /// When the last command ended.
@@ -199,6 +204,8 @@ pub struct SimDisk {
     faults: Vec<Box<dyn Fault>>,
     horizon: Nanos,
     log: Option<Vec<Logged>>,
+    /// Whether writes reach the drive.
+    is_writable: bool,
 }
 
 impl SimDisk {
@@ -223,10 +230,11 @@ impl SimDisk {
             conditions,
             attempts: Attempts::default(),
             dice: LawDice::new(seed),
+            writing: Dice::new(seed, "writing"),
             health,
             busy_until: Nanos::ZERO,
         };
-        SimDisk { drive, faults, horizon, log: None }
+        SimDisk { drive, faults, horizon, log: None, is_writable: false }
     }
 
     /// From now on remembers every command: memory grows with the rescue.
@@ -275,6 +283,16 @@ impl SimDisk {
     }
 
     fn answer(&mut self, command: &Command, arrival: Nanos) -> Reply {
+        self.carry_out(command, arrival, Drive::serve)
+    }
+
+    /// Carries out a command: lets the faults have their say before and after the drive.
+    fn carry_out(
+        &mut self,
+        command: &Command,
+        arrival: Nanos,
+        work: fn(&mut Drive, &Command, Nanos) -> Served,
+    ) -> Reply {
         debug_assert!(command.count > 0 && command.end() <= self.shape().sectors);
         let mut start = arrival.max(self.drive.busy_until);
         if start >= self.horizon {
@@ -294,7 +312,7 @@ impl SimDisk {
                 }
             }
         }
-        let mut served = self.drive.serve(command, start);
+        let mut served = work(&mut self.drive, command, start);
         for fault in &mut self.faults {
             fault.after(command, &mut served, &mut self.drive);
         }

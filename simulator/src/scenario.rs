@@ -90,6 +90,9 @@ pub struct Head {
     /// When the simulation ends.
     #[serde(default = "default_horizon")]
     pub horizon: Time,
+    /// Whether the disk may be written to. What is written stays in memory.
+    #[serde(default)]
+    pub writable: bool,
 }
 
 fn default_horizon() -> Time {
@@ -165,7 +168,7 @@ pub struct Small {
 pub const SMALL_MAX: u64 = 256 << 20;
 
 /// Keys at the top.
-const HEAD: [&str; 4] = ["description", "aliases", "seed", "horizon"];
+const HEAD: [&str; 5] = ["description", "aliases", "seed", "horizon", "writable"];
 
 /// Sections below them.
 const SECTIONS: [&str; 8] = ["disk", "replay", "connection", "content", "rescue", "expect", "fault", "small"];
@@ -317,7 +320,11 @@ impl Scenario {
             let built = fault.spec.build(&*healthy.medium);
             faults.push(built.map_err(|reason| wrong(fault.span.clone(), reason))?);
         }
-        Ok(SimDisk::new(healthy.medium, faults, seed, healthy.conditions, self.head.horizon.0))
+        let mut disk = SimDisk::new(healthy.medium, faults, seed, healthy.conditions, self.head.horizon.0);
+        if self.head.writable {
+            disk.allow_writing();
+        }
+        Ok(disk)
     }
 
     /// Options of the operating system.

@@ -2,6 +2,7 @@
 //!
 //! Owns the moving of the clock and the bytes. Must not know damage, nor who reads.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -34,6 +35,8 @@ pub struct SimSource {
     real: WallClock,
     /// Bytes whose last delivery as good was wrong.
     garbled: RangeSet,
+    /// What was written, by logical sector: it lies over the content.
+    written: BTreeMap<u64, Box<[u8]>>,
 }
 
 impl SimSource {
@@ -45,7 +48,16 @@ impl SimSource {
         clock: Arc<VirtualClock>,
         pace: Pace,
     ) -> SimSource {
-        SimSource { name, system, content, clock, pace, real: WallClock::new(), garbled: RangeSet::new() }
+        SimSource {
+            name,
+            system,
+            content,
+            clock,
+            pace,
+            real: WallClock::new(),
+            garbled: RangeSet::new(),
+            written: BTreeMap::new(),
+        }
     }
 
     /// The system with the drive.
@@ -92,14 +104,46 @@ impl SimSource {
         let logical = u64::from(self.system.disk().shape().logical);
         let surface = &self.system.disk().drive().surface;
         let sectors = at.bytes() / logical..range.end().bytes().div_ceil(logical);
-        for zeros in surface.zeros(sectors) {
+        for zeros in surface.zeros(sectors.clone()) {
             let zeros =
                 ByteRange::between(Offset::new(zeros.start * logical), Offset::new(zeros.end * logical));
             let part = zeros.overlap(range);
             let from = (part.start() - at) as usize;
             bytes[from..from + part.length() as usize].fill(0);
         }
+        for (sector, held) in self.written.range(sectors) {
+            let start = Offset::new(sector * logical);
+            let part = ByteRange::new(start, logical).overlap(range);
+            let (from, inside) = ((part.start() - at) as usize, (part.start() - start) as usize);
+            let length = part.length() as usize;
+            bytes[from..from + length].copy_from_slice(&held[inside..inside + length]);
+        }
         Ok(())
+    }
+
+    /// Writes whole logical sectors; what is written stays in memory. The reply tells how much of it the drive took.
+    ///
+    /// Errors: as [`BlockSource::read_at`], and [`SourceError::Refused`] where the scenario does not say
+    /// `writable = true`, or where there are no such sectors.
+    pub fn write_at(&mut self, at: Offset, bytes: &[u8]) -> Result<ReadReply, SourceError> {
+        let shape = self.system.disk().shape();
+        let logical = u64::from(shape.logical);
+        let range = ByteRange::new(at, bytes.len() as u64);
+        let refused = |errno| Err(SourceError::Refused { device: self.name.clone(), at, errno });
+        if !self.system.disk().is_writable() {
+            return refused(Errno::EROFS);
+        }
+        let is_whole = at.is_multiple_of(logical) && range.length().is_multiple_of(logical);
+        if !is_whole || range.end().bytes() > shape.bytes() {
+            return refused(Errno::EINVAL);
+        }
+        let (outcome, done) = self.system.write(range, self.clock.now());
+        let reply = self.concluded(outcome, done, at)?;
+        let taken = reply.good_bytes(bytes.len());
+        for (index, sector) in bytes[..taken].chunks_exact(logical as usize).enumerate() {
+            self.written.insert(at.bytes() / logical + index as u64, sector.into());
+        }
+        Ok(reply)
     }
 
     fn fill(&mut self, at: Offset, bytes: &mut [u8]) -> Result<(), SourceError> {
@@ -129,7 +173,7 @@ impl SimSource {
                 Filling::Zeros => bytes.fill(0),
                 Filling::Shifted(by) => {
                     let other = part.start().saturating_back(by * logical);
-                    self.content.read(other, bytes).map_err(|e| refused(&self.name, e))?;
+                    self.truth(other, bytes).map_err(|e| refused(&self.name, e))?;
                 }
                 Filling::Stale => bytes.iter_mut().for_each(|byte| *byte ^= 0x5a),
             }
@@ -145,11 +189,16 @@ impl SimSource {
             Patience::UpTo(limit) => limit,
         };
         let (outcome, done) = self.system.read(range, self.clock.now(), patience);
+        self.concluded(outcome, done, range.start())
+    }
+
+    /// Lets the time of a command pass, and tells what came of it.
+    fn concluded(&self, outcome: Outcome, done: Nanos, at: Offset) -> Result<ReadReply, SourceError> {
         self.pass(done);
         match outcome {
             Outcome::Read(reply) => Ok(reply),
-            Outcome::Gone => Err(self.gone(range.start())),
-            Outcome::OutOfTime => Err(SourceError::TimeIsUp { device: self.name.clone(), at: range.start() }),
+            Outcome::Gone => Err(self.gone(at)),
+            Outcome::OutOfTime => Err(SourceError::TimeIsUp { device: self.name.clone(), at }),
         }
     }
 

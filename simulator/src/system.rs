@@ -162,6 +162,28 @@ impl System {
         (!self.is_offline && self.disk.is_there(ready)).then_some(ready)
     }
 
+    /// Writes `range`, whole sectors of the disk, past the page cache at `now`; tells how it ended and when. What lies
+    /// before a place that failed has been written.
+    pub fn write(&mut self, range: ByteRange, now: Nanos) -> (Outcome, Nanos) {
+        let (mut now, mut at) = (now, range.start());
+        self.cached = block::RangeSet::new();
+        while at < range.end() && !self.is_offline {
+            let piece = ByteRange::between(at, (at + self.options.command_max).min(range.end()));
+            let (reply, done) = self.exchange(piece, now, Nanos::NEVER, SimDisk::write);
+            now = done;
+            match self.outcome(piece, reply, true) {
+                Outcome::Read(ReadReply { damage: None, .. }) => at = piece.end(),
+                Outcome::Read(ReadReply { good, damage }) => {
+                    let before = (at - range.start()) as usize;
+                    let good = ReadReply { good, damage: None }.good_bytes(piece.length() as usize);
+                    return (Outcome::Read(ReadReply { good: Good::Prefix(before + good), damage }), now);
+                }
+                ended => return (ended, now),
+            }
+        }
+        (if self.is_offline { Outcome::Gone } else { Outcome::Read(ReadReply::all()) }, now)
+    }
+
     fn read_raw(&mut self, range: ByteRange, now: Nanos, patience: Nanos) -> (Outcome, Nanos) {
         let (reply, done) = self.command(range, now, patience);
         (self.outcome(range, reply, true), done)
@@ -228,6 +250,16 @@ impl System {
 
     /// Sends one command through time-outs and resets. `None`: the system gave up waiting for an answer.
     fn command(&mut self, range: ByteRange, now: Nanos, patience: Nanos) -> (Option<Reply>, Nanos) {
+        self.exchange(range, now, patience, SimDisk::serve)
+    }
+
+    fn exchange(
+        &mut self,
+        range: ByteRange,
+        now: Nanos,
+        patience: Nanos,
+        send: fn(&mut SimDisk, &Command, Nanos) -> Reply,
+    ) -> (Option<Reply>, Nanos) {
         let shape = self.disk.shape();
         let logical = u64::from(shape.logical);
         let at: Lba = range.start().bytes() / logical;
@@ -235,7 +267,7 @@ impl System {
         let timeout = self.options.timeout.min(patience);
         let mut now = now;
         for _ in 0..=self.options.retries {
-            let reply = self.disk.serve(&Command { at, count }, now);
+            let reply = send(&mut self.disk, &Command { at, count }, now);
             let limit = now + timeout;
             if reply.done <= limit {
                 let done = reply.done;
