@@ -48,6 +48,11 @@ impl Burst {
         }
     }
 
+    /// The last read that brought data.
+    pub(super) fn proof(&self) -> Option<ByteRange> {
+        self.proof
+    }
+
     /// What to read once more, if it is time to be suspicious.
     pub(super) fn suspicion(&self) -> Option<ByteRange> {
         self.proof.filter(|_| self.marks.len() >= self.limit)

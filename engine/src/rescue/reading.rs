@@ -22,6 +22,19 @@ const WATCH_PATIENCE: Nanos = Nanos::from_secs(2);
 /// Bytes per second below which reads are not joined: nobody sees, stops or judges anything while one is on its way.
 const BRISK_RATE: u64 = 256 << 10;
 
+/// A request that throws the device out so often, while it reads well elsewhere, is damage: firmware that falls over a
+/// sector would otherwise end every rescue there.
+const KILLS: u32 = 3;
+
+/// How sure it is that a lost device has come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Return {
+    /// It can be opened.
+    Unproven,
+    /// It has read again what it read before.
+    Proven,
+}
+
 /// What a request led to.
 struct Answered {
     /// The bytes; `None` where nobody wants them, or where nothing came.
@@ -183,6 +196,8 @@ impl<'a> Rescue<'a> {
     /// Reads one request, through the loss and return of the device; returns also how long it took.
     fn read(&mut self, sweep: &Sweep, request: ByteRange) -> Result<Answered, Stop> {
         let patience = self.options.patience;
+        // How often this very request has thrown the device out.
+        let mut kills = 0;
         loop {
             // What others ask of the source is not this read's time.
             self.watched(request, |reader, wait| reader.quiet(wait))?;
@@ -227,7 +242,15 @@ impl<'a> Rescue<'a> {
             if let Some(buffer) = buffer {
                 self.reader.recycle(buffer);
             }
-            self.await_device(error, request)?;
+            let errno = error.errno().unwrap_or(Errno::EIO);
+            match self.await_device(error, request, kills > 0)? {
+                Return::Unproven => kills = kills.max(1),
+                Return::Proven => kills += 1,
+            }
+            if kills >= KILLS {
+                let reply = ReadReply::failed(Damage::new(errno));
+                return Ok(Answered { buffer: None, reply, took, reads: 1 });
+            }
         }
     }
 
@@ -262,7 +285,10 @@ impl<'a> Rescue<'a> {
     }
 
     /// Waits for a lost device to be there again, or gives up. It has come back only when it answers a read.
-    pub(super) fn await_device(&mut self, error: SourceError, request: ByteRange) -> Result<(), Stop> {
+    ///
+    /// With `prove`, a device that is there again must also read what it read last: one that does has come back, and was
+    /// thrown out by the request.
+    fn await_device(&mut self, error: SourceError, request: ByteRange, prove: bool) -> Result<Return, Stop> {
         let is_lost = matches!(error, SourceError::Gone { .. } | SourceError::Disappeared { .. });
         if !is_lost || self.options.marking == Marking::AtOnce {
             return Err(Stop::Failed(Trouble::Source(error)));
@@ -289,14 +315,25 @@ impl<'a> Rescue<'a> {
             self.check_interrupt()?;
             self.rates.begin_again(self.clock.now().whole_secs());
             match self.reader.source.recover(measure) {
-                Ok(()) => break,
-                Err(next @ SourceError::Anonymous { .. }) => error = next,
-                Err(_) => {}
+                Ok(()) => {}
+                Err(next @ SourceError::Anonymous { .. }) => {
+                    error = next;
+                    continue;
+                }
+                Err(_) => continue,
+            }
+            self.clean = 0;
+            self.reader.forget_extents();
+            let Some(proof) = self.burst.proof().filter(|_| prove) else { return Ok(Return::Unproven) };
+            let single = |reader: &mut Reader<'a>, wait| reader.single(proof, Patience::Endless, wait);
+            let (buffer, result) = self.watched(proof, single)?;
+            self.reader.recycle(buffer);
+            if matches!(result, Ok(ReadReply { good: Good::All, damage: None })) {
+                // Waiting begins anew: this was not one long absence.
+                self.lost_since = Some(self.clock.now());
+                return Ok(Return::Proven);
             }
         }
-        self.clean = 0;
-        self.reader.forget_extents();
-        Ok(())
     }
 
     /// Waits until the source is done with a read that was left behind: another one would only wait for it, too. What it
