@@ -249,3 +249,43 @@ fn a_new_scenario_can_be_used_and_overwrites_nothing() {
     assert_eq!(folder.failure("new --from medium-small").0, 2);
     assert_eq!(folder.failure("new --from nothing-like-it").0, 2);
 }
+
+#[test]
+fn a_log_becomes_a_scenario_that_can_be_used() {
+    let folder = Folder::new();
+    let logged = Command::new(env!("CARGO_BIN_EXE_diskwright"))
+        .args([
+            "rescue",
+            "--json",
+            "--retry-passes=3",
+            "--log-timings=drive.log",
+            "sim:./mine.toml",
+            "discard:",
+        ])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(logged.status.code(), Some(1), "{}", String::from_utf8_lossy(&logged.stderr));
+    let report = folder.text("fit drive.log -o fitted.toml");
+    for part in
+        ["Coverage  100.0000 % of the drive", "Zone  ", "Failures  ", "Replayed  ", "Written   fitted.toml"]
+    {
+        assert!(report.contains(part), "{part} is not in:\n{report}");
+    }
+    assert!(folder.text("check fitted.toml").contains("fitted.toml: good: uniform of 16"));
+    // Without a file for it nothing is written, and nothing is written over.
+    assert_eq!(folder.text("fit drive.log").lines().next(), report.lines().next());
+    let (status, error) = folder.failure("fit drive.log -o fitted.toml");
+    assert_eq!(status, 4);
+    assert!(error.contains("fitted.map: cannot create it"), "{error}");
+    let (status, error) = folder.failure("fit drive.log -o fitted.map");
+    assert_eq!(status, 2);
+    assert!(error.contains("let the scenario's end in .toml"), "{error}");
+    // What is no log is told with its line.
+    folder.write("cut.log", "# Diskwright timing log 1\n0 0 0 512 ok\n");
+    let (status, error) = folder.failure("fit cut.log");
+    assert_eq!(status, 5);
+    assert!(error.contains("cut.log: line 2: 5 fields; a line has six"), "{error}");
+    assert_eq!(folder.failure("fit missing.log").0, 4);
+    assert_eq!(folder.failure("fit --format tape drive.log").0, 2);
+}

@@ -91,6 +91,9 @@ _diskwright() {
             diskwright__subcmd__help__subcmd__scenario,check)
                 cmd="diskwright__subcmd__help__subcmd__scenario__subcmd__check"
                 ;;
+            diskwright__subcmd__help__subcmd__scenario,fit)
+                cmd="diskwright__subcmd__help__subcmd__scenario__subcmd__fit"
+                ;;
             diskwright__subcmd__help__subcmd__scenario,list)
                 cmd="diskwright__subcmd__help__subcmd__scenario__subcmd__list"
                 ;;
@@ -196,6 +199,9 @@ _diskwright() {
             diskwright__subcmd__scenario,check)
                 cmd="diskwright__subcmd__scenario__subcmd__check"
                 ;;
+            diskwright__subcmd__scenario,fit)
+                cmd="diskwright__subcmd__scenario__subcmd__fit"
+                ;;
             diskwright__subcmd__scenario,help)
                 cmd="diskwright__subcmd__scenario__subcmd__help"
                 ;;
@@ -213,6 +219,9 @@ _diskwright() {
                 ;;
             diskwright__subcmd__scenario__subcmd__help,check)
                 cmd="diskwright__subcmd__scenario__subcmd__help__subcmd__check"
+                ;;
+            diskwright__subcmd__scenario__subcmd__help,fit)
+                cmd="diskwright__subcmd__scenario__subcmd__help__subcmd__fit"
                 ;;
             diskwright__subcmd__scenario__subcmd__help,help)
                 cmd="diskwright__subcmd__scenario__subcmd__help__subcmd__help"
@@ -530,7 +539,7 @@ _diskwright() {
             return 0
             ;;
         diskwright__subcmd__help__subcmd__scenario)
-            opts="list show check schema new"
+            opts="list show check schema new fit"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -544,6 +553,20 @@ _diskwright() {
             return 0
             ;;
         diskwright__subcmd__help__subcmd__scenario__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        diskwright__subcmd__help__subcmd__scenario__subcmd__fit)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1514,7 +1537,7 @@ _diskwright() {
             return 0
             ;;
         diskwright__subcmd__scenario)
-            opts="-h --help list show check schema new help"
+            opts="-h --help list show check schema new fit help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1541,8 +1564,38 @@ _diskwright() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        diskwright__subcmd__scenario__subcmd__fit)
+            opts="-o -h --format --block --fail-first --output --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "diskwright safecopy-timing safecopy-simulator safecopy-classes ddrescue-reads" -- "${cur}"))
+                    return 0
+                    ;;
+                --block)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         diskwright__subcmd__scenario__subcmd__help)
-            opts="list show check schema new help"
+            opts="list show check schema new fit help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1556,6 +1609,20 @@ _diskwright() {
             return 0
             ;;
         diskwright__subcmd__scenario__subcmd__help__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        diskwright__subcmd__scenario__subcmd__help__subcmd__fit)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

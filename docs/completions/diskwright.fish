@@ -137,13 +137,14 @@ complete -c diskwright -n "__fish_diskwright_using_subcommand map; and __fish_se
 complete -c diskwright -n "__fish_diskwright_using_subcommand map; and __fish_seen_subcommand_from help" -f -a "done" -d 'Tell whether everything is rescued: exit status 0 if so, else 1'
 complete -c diskwright -n "__fish_diskwright_using_subcommand map; and __fish_seen_subcommand_from help" -f -a "picture" -d 'Draw the map'
 complete -c diskwright -n "__fish_diskwright_using_subcommand map; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and not __fish_seen_subcommand_from list show check schema new help" -s h -l help -d 'Print help'
-complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and not __fish_seen_subcommand_from list show check schema new help" -f -a "list" -d 'List the scenarios that come with the program'
-complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and not __fish_seen_subcommand_from list show check schema new help" -f -a "show" -d 'Tell what happened to a disk, draw its damage, and say how long it takes to read'
-complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and not __fish_seen_subcommand_from list show check schema new help" -f -a "check" -d 'Tell whether scenarios can be used: exit status 0 if so, else 5'
-complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and not __fish_seen_subcommand_from list show check schema new help" -f -a "schema" -d 'Write the JSON schema of scenarios'
-complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and not __fish_seen_subcommand_from list show check schema new help" -f -a "new" -d 'Write a scenario to start from, with everything that it may say'
-complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and not __fish_seen_subcommand_from list show check schema new help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and not __fish_seen_subcommand_from list show check schema new fit help" -s h -l help -d 'Print help'
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and not __fish_seen_subcommand_from list show check schema new fit help" -f -a "list" -d 'List the scenarios that come with the program'
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and not __fish_seen_subcommand_from list show check schema new fit help" -f -a "show" -d 'Tell what happened to a disk, draw its damage, and say how long it takes to read'
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and not __fish_seen_subcommand_from list show check schema new fit help" -f -a "check" -d 'Tell whether scenarios can be used: exit status 0 if so, else 5'
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and not __fish_seen_subcommand_from list show check schema new fit help" -f -a "schema" -d 'Write the JSON schema of scenarios'
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and not __fish_seen_subcommand_from list show check schema new fit help" -f -a "new" -d 'Write a scenario to start from, with everything that it may say'
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and not __fish_seen_subcommand_from list show check schema new fit help" -f -a "fit" -d 'Estimate how a real drive works from a log of its reads, and write it down as a scenario'
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and not __fish_seen_subcommand_from list show check schema new fit help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from list" -l json -d 'Write JSON: an array with one object per scenario and per small twin'
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from show" -l seed -d 'Seed of the disk; the scenario\'s own if not given' -r
@@ -157,11 +158,21 @@ complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fi
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from new" -l from -d 'Start from this scenario of the list' -r
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from new" -s o -l output -d 'Write to this file, which must not exist, instead of standard output' -r -F
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from new" -s h -l help -d 'Print help'
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from fit" -l format -d 'Its kind, if its first lines do not tell' -r -f -a "diskwright\t''
+safecopy-timing\t''
+safecopy-simulator\t''
+safecopy-classes\t''
+ddrescue-reads\t''"
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from fit" -l block -d 'Size of a block in a log of safecopy -T, if no read in it was whole' -r
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from fit" -s o -l output -d 'Write the scenario to this file, and its map beside it with the ending .map; neither may exist' -r -F
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from fit" -l fail-first -d 'Take the first number behind softfail in a simulator.cfg as the exponent of failing reads'
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from fit" -s h -l help -d 'Print help'
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the scenarios that come with the program'
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from help" -f -a "show" -d 'Tell what happened to a disk, draw its damage, and say how long it takes to read'
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from help" -f -a "check" -d 'Tell whether scenarios can be used: exit status 0 if so, else 5'
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from help" -f -a "schema" -d 'Write the JSON schema of scenarios'
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from help" -f -a "new" -d 'Write a scenario to start from, with everything that it may say'
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from help" -f -a "fit" -d 'Estimate how a real drive works from a log of its reads, and write it down as a scenario'
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c diskwright -n "__fish_diskwright_using_subcommand rescue" -s a -l min-read-rate -d 'read rate per second below which good areas count as slow; 0: a tenth of the average' -r
 complete -c diskwright -n "__fish_diskwright_using_subcommand rescue" -s b -l sector-size -d 'size of a sector of the source [the device\'s physical sector]' -r
@@ -248,3 +259,4 @@ complete -c diskwright -n "__fish_diskwright_using_subcommand help; and __fish_s
 complete -c diskwright -n "__fish_diskwright_using_subcommand help; and __fish_seen_subcommand_from scenario" -f -a "check" -d 'Tell whether scenarios can be used: exit status 0 if so, else 5'
 complete -c diskwright -n "__fish_diskwright_using_subcommand help; and __fish_seen_subcommand_from scenario" -f -a "schema" -d 'Write the JSON schema of scenarios'
 complete -c diskwright -n "__fish_diskwright_using_subcommand help; and __fish_seen_subcommand_from scenario" -f -a "new" -d 'Write a scenario to start from, with everything that it may say'
+complete -c diskwright -n "__fish_diskwright_using_subcommand help; and __fish_seen_subcommand_from scenario" -f -a "fit" -d 'Estimate how a real drive works from a log of its reads, and write it down as a scenario'

@@ -1,5 +1,286 @@
-//! What a record of damage or of reads says about a drive.
+//! The model of a drive, estimated from a log of its reads.
 //!
-//! Owns estimators. Must not know how what they estimate was made.
+//! Owns what is taken from a log and how the estimates come together; each estimator is a file in `fit/`. Must not know
+//! logs' formats, nor how a scenario is run.
 
+use std::collections::BTreeMap;
+
+use block::{ByteRange, Offset, RangeSet};
+use map::{Builder, RescueMap, Status};
+
+use crate::recording::{Record, Recording};
+use crate::replay::index::Index;
+
+pub mod chain;
+pub mod failures;
+pub mod ks;
+pub mod mixture;
 pub mod period;
+pub mod retry;
+pub mod seeks;
+pub mod text;
+pub mod zones;
+
+use chain::{Chain, Errors};
+use failures::FailureTimes;
+use mixture::Part;
+use period::Period;
+use retry::Chances;
+use seeks::Seeks;
+use zones::Zone;
+
+/// What a log tells of a drive.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fit {
+    /// Bytes of the drive, as far as known.
+    pub size: u64,
+    /// Bytes of a sector.
+    pub sector: u64,
+    /// Bytes of the unit that fails.
+    pub physical: u64,
+    /// What the log covers.
+    pub coverage: Coverage,
+    /// Where it reads how fast.
+    pub zones: Vec<Zone>,
+    /// How many times longer than expected healthy reads took, by logarithm.
+    pub latency: Vec<Part>,
+    /// Distance of that mixture from what was measured, and of how many values.
+    pub latency_apart: (f64, usize),
+    /// How long it takes to go elsewhere.
+    pub seeks: Option<Seeks>,
+    /// How long it takes to fail.
+    pub failures: FailureTimes,
+    /// How errors lie.
+    pub errors: Option<Errors>,
+    /// How damage comes back with a head.
+    pub head: Option<Period>,
+    /// The chain of two states over sectors.
+    pub chain: Option<Chain>,
+    /// How often another try succeeds.
+    pub retry: Option<Chances>,
+    /// How often sectors that never came were tried, on the average.
+    pub tries: f64,
+    /// What is known of each byte.
+    pub map: RescueMap,
+    /// The same drive's sectors that came after they had failed, as bad ones among good ones; empty if there are none.
+    pub recovered: RescueMap,
+}
+
+/// What a log covers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Coverage {
+    /// Reads.
+    pub reads: u64,
+    /// Reads that failed.
+    pub failed: u64,
+    /// Reads of which the time is known.
+    pub timed: u64,
+    /// Bytes that some read brought.
+    pub good_bytes: u64,
+    /// Bytes of sectors that were read by themselves and never came.
+    pub bad_bytes: u64,
+    /// Bytes of longer reads that failed.
+    pub unclear_bytes: u64,
+}
+
+/// Good bytes between two errors of different clusters, at least.
+const CLUSTER_GAP: u64 = 1 << 20;
+/// Parts of the mixture of latencies at most.
+const LATENCY_PARTS: usize = 5;
+/// Latencies that are fitted at most; of more, some are left out evenly.
+const LATENCIES_MAX: usize = 20_000;
+/// A head's period is looked for in at most so many bytes of a zone.
+const WINDOW: u64 = 100_000_000_000;
+/// A jump shorter than this, in bytes, is none.
+const JUMP_MIN: u64 = 1 << 20;
+
+impl Fit {
+    /// Estimates everything that the recording tells something of.
+    pub fn of(recording: &Recording) -> Fit {
+        let (size, sector) = (recording.extent().max(1), recording.block.max(1));
+        let physical = recording.physical.unwrap_or(sector).max(sector);
+        let index = Index::new(recording);
+        let truth = index.truth(physical);
+        let mut statuses: BTreeMap<u64, (u64, Status)> = BTreeMap::new();
+        let mut put = |ranges: &[std::ops::Range<u64>], status| {
+            statuses.extend(ranges.iter().map(|range| (range.start, (range.end, status))));
+        };
+        put(&truth.good, Status::Finished);
+        put(&truth.bad, Status::BadSector);
+        put(&truth.unclear, Status::NonTrimmed);
+        let rest = if recording.rest.is_some() { Status::Finished } else { Status::NonTried };
+        put(&truth.untold(size), rest);
+        let mut builder = Builder::new();
+        let mut rows = Vec::new();
+        let (mut good_bytes, mut bad_bytes, mut unclear_bytes) = (0, 0, 0);
+        for (start, (end, status)) in statuses {
+            builder.push_merged(ByteRange::between(Offset::new(start), Offset::new(end)), status);
+            let sum = match status {
+                Status::Finished => &mut good_bytes,
+                Status::BadSector => &mut bad_bytes,
+                Status::NonTrimmed => &mut unclear_bytes,
+                _ => continue,
+            };
+            *sum += end - start;
+            let count = (end - start).div_ceil(physical);
+            if status != Status::NonTrimmed && count > 0 {
+                push_row(&mut rows, start / physical, count, status == Status::BadSector);
+            }
+        }
+        let mut damaged = [truth.bad, truth.unclear].concat();
+        damaged.sort_by_key(|range| range.start);
+        let observed = Observed::of(recording, size);
+        let zones = zones::fit(&observed.streamed, size);
+        let logs = observed.latencies(&zones);
+        let latency = mixture::fit(&logs, LATENCY_PARTS);
+        let apart = ks::distance(&logs, |log| mixture::cumulative(&latency, log));
+        let retries = index.retries(physical);
+        let jumps: Vec<(f64, f64)> =
+            observed.jumps.iter().map(|(way, secs)| (*way as f64 / size as f64, *secs)).collect();
+        Fit {
+            size,
+            sector,
+            physical,
+            coverage: Coverage { good_bytes, bad_bytes, unclear_bytes, ..observed.coverage },
+            seeks: seeks::fit(&jumps),
+            latency_apart: (apart, logs.len()),
+            failures: failures::fit(&observed.failures),
+            errors: chain::measure(&rows, CLUSTER_GAP / physical),
+            chain: chain::chain(&rows),
+            head: head(&damaged, &zones, size),
+            retry: retry::fit(&retries.passes),
+            tries: retries.tries,
+            recovered: recovered(&retries.recovered, size),
+            zones,
+            latency,
+            map: builder.finish(),
+        }
+    }
+
+    /// Bytes a second at a position; `None` if no read tells.
+    pub fn rate_at(&self, at: u64) -> Option<f64> {
+        rate_at(&self.zones, at)
+    }
+}
+
+/// A map in which these bytes are bad.
+fn recovered(bytes: &[std::ops::Range<u64>], size: u64) -> RescueMap {
+    let range =
+        |bytes: &std::ops::Range<u64>| ByteRange::between(Offset::new(bytes.start), Offset::new(bytes.end));
+    let bad: RangeSet = bytes.iter().map(range).collect();
+    let whole: RangeSet = ByteRange::new(Offset::ZERO, size).into();
+    let mut blocks: Vec<(ByteRange, Status)> = Vec::new();
+    blocks.extend(whole.minus(&bad).ranges().iter().map(|range| (*range, Status::Finished)));
+    blocks.extend(bad.ranges().iter().map(|range| (*range, Status::BadSector)));
+    blocks.sort_unstable_by_key(|(range, _)| range.start());
+    let mut builder = Builder::new();
+    if !bad.is_empty() {
+        blocks.into_iter().for_each(|(range, status)| builder.push(range, status));
+    }
+    builder.finish()
+}
+
+/// The strongest period in a zone; without zones, at the start.
+fn head(damaged: &[std::ops::Range<u64>], zones: &[Zone], size: u64) -> Option<Period> {
+    let start = std::iter::once(0..size.min(WINDOW)).filter(|_| zones.is_empty());
+    let windows = zones.iter().map(|zone| zone.start..zone.end.min(zone.start + WINDOW)).chain(start);
+    let found = windows.filter_map(|window| period::find(damaged, window));
+    found.max_by(|a, b| a.strength.total_cmp(&b.strength))
+}
+
+fn rate_at(zones: &[Zone], at: u64) -> Option<f64> {
+    let zone = zones.iter().find(|zone| at < zone.end).or(zones.last());
+    zone.map(|zone| zone.rate)
+}
+
+/// Adds sectors behind those that are there; neighbours of one kind are one row.
+fn push_row(rows: &mut Vec<(u64, u64, bool)>, start: u64, count: u64, bad: bool) {
+    match rows.last_mut() {
+        Some((first, length, is_bad)) if *first + *length >= start && *is_bad == bad => {
+            *length = start + count - *first;
+        }
+        // A physical sector of which a part came is told once.
+        Some((first, length, _)) if *first + *length > start => {
+            let start = *first + *length;
+            if count > 1 {
+                rows.push((start, count - 1, bad));
+            }
+        }
+        _ => rows.push((start, count, bad)),
+    }
+}
+
+/// Reads by what they tell.
+#[derive(Default)]
+struct Observed {
+    coverage: Coverage,
+    /// Reads that go on where the one before ended: position, bytes, seconds.
+    streamed: Vec<(u64, u64, f64)>,
+    /// Reads elsewhere: bytes between, seconds.
+    jumps: Vec<(u64, f64)>,
+    /// Seconds of failures.
+    failures: Vec<f64>,
+}
+
+impl Observed {
+    fn of(recording: &Recording, size: u64) -> Observed {
+        let mut observed = Observed::default();
+        let mut records = recording.records.clone();
+        if let Some(rest) = recording.rest {
+            // A list of sectors, not a course of time: read as from the first to the last.
+            records.sort_by_key(|record| record.at);
+            let blocks = size / recording.block.max(1);
+            observed.coverage.reads += blocks;
+            observed.coverage.timed += blocks;
+            let step = (blocks / 640).max(1) * recording.block;
+            let secs = rest.nanoseconds() as f64 / 1e9;
+            let places = (0..size).step_by(step as usize);
+            observed.streamed.extend(places.map(|at| (at, recording.block, secs)));
+        }
+        let mut last_end = None;
+        for record in &records {
+            observed.add(record, last_end);
+            // Behind an error nobody knows where the head is.
+            last_end = match record.failed {
+                Some(_) => None,
+                None if record.backwards => Some(record.at + record.unit),
+                None => Some(record.end()),
+            };
+        }
+        observed
+    }
+
+    fn add(&mut self, record: &Record, last_end: Option<u64>) {
+        self.coverage.reads += record.reads;
+        self.coverage.failed += if record.failed.is_some() { record.reads } else { 0 };
+        let Some(took) = record.took else { return };
+        self.coverage.timed += record.reads;
+        let secs = took.nanoseconds() as f64 / 1e9;
+        if record.failed.is_some() {
+            self.failures.extend(std::iter::repeat_n(secs, record.reads.min(1000) as usize));
+            return;
+        }
+        if last_end == Some(record.at) && record.reads == 1 {
+            self.streamed.push((record.at, record.unit, secs));
+        } else if record.reads > 1 && !record.backwards {
+            // One value for the whole row, shown at a few places of it.
+            let step = record.reads.div_ceil(16);
+            let places = (0..record.reads).step_by(step as usize);
+            self.streamed.extend(places.map(|n| (record.at + n * record.unit, record.unit, secs)));
+        } else if let Some(end) =
+            last_end.filter(|end| end.abs_diff(record.at) >= JUMP_MIN && record.reads == 1)
+        {
+            self.jumps.push((end.abs_diff(record.at), secs));
+        }
+    }
+
+    /// Logarithms of how many times longer than expected streamed reads took.
+    fn latencies(&self, zones: &[Zone]) -> Vec<f64> {
+        let step = self.streamed.len().div_ceil(LATENCIES_MAX).max(1);
+        let log = |(at, bytes, secs): &(u64, u64, f64)| {
+            let expected = *bytes as f64 / rate_at(zones, *at)?;
+            (*secs > 0.0).then(|| libm::log(secs / expected))
+        };
+        self.streamed.iter().step_by(step).filter_map(log).collect()
+    }
+}

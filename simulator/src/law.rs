@@ -109,6 +109,8 @@ pub enum FailureTime {
     Between(Nanos, Nanos),
     /// One of up to four times, each with so many thousandths; the last one with what is missing. 2 % deviation.
     Steps([(u16, Nanos); 4]),
+    /// Drawn from quantiles: the times that 0, 5, 10 ... 100 % of the failures do not exceed.
+    Quantiles([Nanos; 21]),
 }
 
 /// What an attempt at a physical sector led to.
@@ -339,6 +341,12 @@ impl Law {
                 });
                 let time = step.unwrap_or(&steps[3]).1.nanoseconds() as f64;
                 Nanos::new((time * (1.0 + 0.02 * dice::normal(roll))).max(0.0) as u64)
+            }
+            FailureTime::Quantiles(times) => {
+                // The upper bits tell between which two, what is left of them where.
+                let place = u128::from(roll) * 20;
+                let step = (place >> 64) as usize;
+                between(place as u64, times[step], times[step + 1])
             }
             FailureTime::Recovery => {
                 let base = now.recovery.nanoseconds() as f64;

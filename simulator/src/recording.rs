@@ -105,6 +105,17 @@ pub enum Format {
     DdrescueReads,
 }
 
+impl Format {
+    /// All of them by their names.
+    pub const NAMES: [(&'static str, Format); 5] = [
+        ("diskwright", Format::Diskwright),
+        ("safecopy-timing", Format::SafecopyTiming),
+        ("safecopy-simulator", Format::SafecopySimulator),
+        ("safecopy-classes", Format::SafecopyClasses),
+        ("ddrescue-reads", Format::DdrescueReads),
+    ];
+}
+
 /// What a log does not say of itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reading {

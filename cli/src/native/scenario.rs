@@ -16,6 +16,7 @@ use super::output::Output;
 
 mod check;
 mod describe;
+mod fit;
 mod list;
 mod new;
 mod show;
@@ -71,6 +72,15 @@ pub enum ScenarioCommand {
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
+    /// Estimate how a real drive works from a log of its reads, and write it down as a scenario
+    Fit {
+        /// Which log, and what it does not say of itself
+        #[command(flatten)]
+        log: fit::LogOptions,
+        /// Write the scenario to this file, and its map beside it with the ending .map; neither may exist
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
 }
 
 /// Runs a scenario command; returns its exit status.
@@ -95,6 +105,7 @@ pub fn run(command: ScenarioCommand) -> Result<u8, Failure> {
             let text = new::text(from.as_deref())?;
             output.map_or(Output::Stdout, Output::NewFile).write(text.as_bytes())
         }
+        ScenarioCommand::Fit { log, output } => fit::run(&log, output.as_deref()),
     }
 }
 

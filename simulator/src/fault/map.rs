@@ -9,6 +9,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use block::Nanos;
 use map::{Mapfile, RescueMap, Status};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -35,8 +36,15 @@ pub struct Map {
     pub unknown: Unknown,
     /// Whether errors may answer after many tries: parameters of the density of their chances.
     pub retry: Option<[f64; 2]>,
-    /// How long a read of an error takes, from and to; the drive's own time if not given.
-    pub failure_time: Option<[Time; 2]>,
+    /// How long a read of an error takes: from and to, or the 21 times that 0, 5, 10 ... 100 % of the reads do not exceed;
+    /// the drive's own time if not given.
+    pub failure_time: Option<Vec<Time>>,
+    /// Exponent of the lengths of runs of errors, where they are drawn.
+    #[serde(default = "run_exponent")]
+    pub run_exponent: f64,
+    /// Exponent of the lengths of gaps between them.
+    #[serde(default = "gap_exponent")]
+    pub gap_exponent: f64,
     #[serde(skip)]
     map: Arc<RescueMap>,
     /// How much shorter this disk is than the map's.
@@ -57,6 +65,14 @@ pub enum Unknown {
 
 fn nine_tenths() -> f64 {
     0.9
+}
+
+fn run_exponent() -> f64 {
+    Clusters::default().run_exponent
+}
+
+fn gap_exponent() -> f64 {
+    Clusters::default().gap_exponent
 }
 
 fn one() -> f64 {
@@ -88,6 +104,11 @@ impl FaultSpec for Map {
         if self.retry.is_some_and(|[a, b]| !(a > 0.0 && b > 0.0 && a < 100.0 && b < 100.0)) {
             return Err("retry holds two numbers above 0 and below 100, as in [0.30, 1.9]".into());
         }
+        let is_exponent = |x: f64| x > 1.0 && x < 10.0 && x != 2.0;
+        if !is_exponent(self.run_exponent) || !is_exponent(self.gap_exponent) {
+            return Err("run-exponent and gap-exponent are numbers above 1 and below 10, and not 2".into());
+        }
+        self.failure()?;
         let end = self.map.extent().map_or(0, |extent| extent.end().bytes());
         let size = medium.shape().bytes();
         if self.ratio == 1.0 && end > size {
@@ -104,6 +125,28 @@ impl FaultSpec for Map {
     }
 }
 
+impl Map {
+    /// How long a read of an error takes.
+    fn failure(&self) -> Result<FailureTime, String> {
+        let Some(times) = &self.failure_time else { return Ok(FailureTime::Recovery) };
+        let times: Vec<Nanos> = times.iter().map(|time| time.0).collect();
+        if !times.is_sorted() {
+            return Err("failure-time holds times in rising order".into());
+        }
+        if let [from, to] = times[..] {
+            return Ok(FailureTime::Between(from, to));
+        }
+        times.try_into().map(FailureTime::Quantiles).map_err(|times: Vec<Nanos>| {
+            format!("failure-time holds {} times; give two (from and to) or 21 quantiles", times.len())
+        })
+    }
+
+    /// The law by which errors lie, where they are drawn.
+    fn clusters(&self) -> Clusters {
+        Clusters { run_exponent: self.run_exponent, gap_exponent: self.gap_exponent, ..Clusters::default() }
+    }
+}
+
 struct Laying {
     spec: Map,
 }
@@ -112,7 +155,8 @@ impl Fault for Laying {
     fn lay(&mut self, opening: &mut Opening<'_>) {
         let spec = &self.spec;
         let law = opening.law(Law {
-            failure: spec.failure_time.map_or(FailureTime::Recovery, |[a, b]| FailureTime::Between(a.0, b.0)),
+            // Checked when the fault was built.
+            failure: spec.failure().unwrap_or(FailureTime::Recovery),
             ..Law::new(spec.retry.map_or(Health::Bad, |[a, b]| Health::Weak { a, b }), "map")
         });
         let shape = opening.shape();
@@ -136,7 +180,7 @@ fn damage(spec: &Map, physical: u32, size: u64, dice: &mut Sequence) -> Vec<(u64
         match block.status {
             Status::Finished => {}
             Status::BadSector => bad.push(sectors),
-            Status::NonTrimmed | Status::NonScraped => unresolved(sectors, spec.good_inside, dice, &mut bad),
+            Status::NonTrimmed | Status::NonScraped => unresolved(sectors, spec, dice, &mut bad),
             Status::NonTried => untried.push((start, end)),
         }
     }
@@ -148,8 +192,8 @@ fn damage(spec: &Map, physical: u32, size: u64, dice: &mut Sequence) -> Vec<(u64
 }
 
 /// Damages what is known to hold some error: a window on endless runs and gaps, and at least one sector.
-fn unresolved(sectors: (u64, u64), good: f64, dice: &mut Sequence, bad: &mut Vec<(u64, u64)>) {
-    let law = Clusters::default();
+fn unresolved(sectors: (u64, u64), spec: &Map, dice: &mut Sequence, bad: &mut Vec<(u64, u64)>) {
+    let (law, good) = (spec.clusters(), spec.good_inside);
     // Before the window, so that it may open anywhere in a run or gap.
     let mut at = sectors.0 as f64 - 2.0 * law.gap_max as f64 * (1.0 + dice.unit());
     let (run_mean, gap_mean) = (mean(law.run_exponent, law.run_max), mean(law.gap_exponent, law.gap_max));
@@ -198,7 +242,7 @@ fn draw_unknown(
     }
     let density = clusters as f64 / (known as f64 * spec.ratio);
     let unit = u64::from(physical);
-    let law = Clusters::default();
+    let law = spec.clusters();
     for (from, to) in untried.iter().copied().filter(|(from, to)| from < to) {
         for _ in 0..dice.poisson(density * (to - from) as f64) {
             let start = (from + dice.below(to - from)) / unit;
@@ -224,6 +268,8 @@ mod tests {
             unknown: Unknown::Drawn,
             retry: None,
             failure_time: None,
+            run_exponent: run_exponent(),
+            gap_exponent: gap_exponent(),
             map: Arc::new(Mapfile::parse(text.as_bytes()).unwrap().map),
             ratio: 1.0,
         }

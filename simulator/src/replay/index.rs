@@ -11,7 +11,7 @@ use crate::attempts::Attempts;
 use crate::recording::{Failure, Record, Recording};
 
 /// Records by the size of their reads and how these lie in multiples of it.
-pub(super) struct Index {
+pub(crate) struct Index {
     /// Key: bytes of a read, and where it begins modulo that.
     classes: BTreeMap<(u64, u64), Class>,
 }
@@ -33,7 +33,7 @@ struct Answer {
 
 /// What is known of the bytes from some place on.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Known {
+pub(crate) enum Known {
     /// They were read, up to `until`.
     Told {
         /// The byte behind.
@@ -52,17 +52,17 @@ pub(super) enum Known {
 
 /// Which bytes ever came.
 #[derive(Debug, Default)]
-pub(super) struct Truth {
+pub(crate) struct Truth {
     /// Those that some read brought.
-    pub(super) good: Vec<Range<u64>>,
+    pub(crate) good: Vec<Range<u64>>,
     /// Those that none brought, read by themselves.
-    pub(super) bad: Vec<Range<u64>>,
+    pub(crate) bad: Vec<Range<u64>>,
     /// Those of longer reads that failed.
-    pub(super) unclear: Vec<Range<u64>>,
+    pub(crate) unclear: Vec<Range<u64>>,
 }
 
 impl Index {
-    pub(super) fn new(recording: &Recording) -> Index {
+    pub(crate) fn new(recording: &Recording) -> Index {
         let mut classes: BTreeMap<(u64, u64), Class> = BTreeMap::new();
         for record in &recording.records {
             classes.entry((record.unit, record.at % record.unit)).or_default().insert(record);
@@ -71,7 +71,7 @@ impl Index {
     }
 
     /// What is known of the bytes from `at` on, `end` at most; counts as an attempt.
-    pub(super) fn next(&mut self, at: u64, end: u64, recording: &Recording) -> Known {
+    pub(crate) fn next(&mut self, at: u64, end: u64, recording: &Recording) -> Known {
         // The longest read that fits was recorded for this one, or for a part of it.
         let fits = |((unit, phase), class): &(&(u64, u64), &mut Class)| {
             *unit <= end - at && at % unit == *phase && class.answers(at).is_some()
@@ -100,15 +100,43 @@ impl Index {
     }
 
     /// Whether no record tells of any of these bytes.
-    pub(super) fn is_untold(&self, start: u64, end: u64) -> bool {
+    pub(crate) fn is_untold(&self, start: u64, end: u64) -> bool {
         self.classes.values().all(|class| {
             let before = class.rows.range(..end).next_back();
             before.is_none_or(|(_, (until, _))| *until <= start)
         })
     }
 
+    /// What became of reads of at most `sector` bytes that failed at first.
+    pub(crate) fn retries(&self, sector: u64) -> Retries {
+        let mut retries = Retries::default();
+        let (mut tries, mut lost) = (0, 0);
+        for ((unit, _), class) in self.classes.iter().filter(|((unit, _), _)| *unit <= sector) {
+            for (start, (end, answers)) in &class.rows {
+                let sectors = (end - start) / unit;
+                let failures = answers.iter().take_while(|answer| answer.failed.is_some()).count();
+                if failures == 0 {
+                    continue;
+                }
+                let passes = &mut retries.passes;
+                passes.resize(passes.len().max(answers.len().min(failures + 1)), (0, 0));
+                (1..failures).for_each(|before| passes[before].0 += sectors);
+                if failures < answers.len() {
+                    passes[failures].0 += sectors;
+                    passes[failures].1 += sectors;
+                    retries.recovered.push(*start..*end);
+                } else {
+                    tries += failures as u64 * sectors;
+                    lost += sectors;
+                }
+            }
+        }
+        retries.tries = tries as f64 / (lost as f64).max(1.0);
+        retries
+    }
+
     /// Which bytes ever came. Reads of at most `sector` bytes fail as a whole.
-    pub(super) fn truth(&self, sector: u64) -> Truth {
+    pub(crate) fn truth(&self, sector: u64) -> Truth {
         let (mut good, mut bad, mut unclear) = (Vec::new(), Vec::new(), Vec::new());
         for ((unit, _), class) in &self.classes {
             for (start, (end, answers)) in &class.rows {
@@ -133,9 +161,20 @@ impl Index {
     }
 }
 
+/// What became of sectors that failed at first.
+#[derive(Debug, Default)]
+pub(crate) struct Retries {
+    /// By how often they had failed before: how often they were tried then, and how often that brought them.
+    pub(crate) passes: Vec<(u64, u64)>,
+    /// Bytes that came later.
+    pub(crate) recovered: Vec<Range<u64>>,
+    /// How often each of those was tried that never came, on the average.
+    pub(crate) tries: f64,
+}
+
 impl Truth {
     /// Bytes of a disk of `size` bytes that nobody read.
-    pub(super) fn untold(&self, size: u64) -> Vec<Range<u64>> {
+    pub(crate) fn untold(&self, size: u64) -> Vec<Range<u64>> {
         let told: Vec<_> = self.good.iter().chain(&self.bad).chain(&self.unclear).cloned().collect();
         let whole = std::iter::once(0..size).collect::<Vec<_>>();
         ranges(&set(&whole).minus(&set(&told)))
@@ -282,6 +321,20 @@ mod tests {
             "up to the next one"
         );
         assert!(index.is_untold(4096, 8192) && !index.is_untold(4095, 8192) && !index.is_untold(4096, 8193));
+    }
+
+    #[test]
+    fn sectors_that_failed_are_counted_by_their_tries() {
+        let ms = Nanos::from_millis;
+        let (good, failed) = (|at| Record::good(at, 512, ms(1)), |at| Record::failed(at, 512, ms(1)));
+        let row = Record { reads: 3, ..failed(512) };
+        let all =
+            vec![good(0), failed(0), row, failed(512), failed(512), good(1024), failed(1536), good(1536)];
+        let retries = Index::new(&recording(all)).retries(512);
+        // The second, third and fourth sector failed at first: once more, not, once more, and so on.
+        assert_eq!(retries.passes, [(0, 0), (3, 1), (2, 1)]);
+        assert_eq!(retries.recovered, [1024..1536, 1536..2048]);
+        assert_eq!(retries.tries, 3.0);
     }
 
     #[test]
