@@ -24,6 +24,9 @@ struct Touchy {
     /// Reads that are answered before it never answers again, though it can be opened.
     reads_left: u64,
     is_gone: bool,
+    /// How long it takes to find out that it has left.
+    leaving: Nanos,
+    clock: Arc<VirtualClock>,
 }
 
 impl BlockSource for Touchy {
@@ -42,6 +45,7 @@ impl BlockSource for Touchy {
         let range = ByteRange::new(at, buffer.len() as u64);
         self.is_gone |= range.contains(self.killer) || self.reads_left == 0;
         if self.is_gone {
+            self.clock.sleep(self.leaving);
             return Err(SourceError::Gone { device: "touchy".into(), at, errno: Errno::ENODEV });
         }
         self.reads_left -= 1;
@@ -75,7 +79,7 @@ impl Operator for Patient {
 }
 
 fn rescue(source: &mut Touchy) -> (Ending, Book, Nanos) {
-    let clock = Arc::new(VirtualClock::new(Nanos::ZERO));
+    let clock = source.clock.clone();
     let whole = ByteRange::new(Offset::ZERO, SIZE);
     let mut map = RescueMap::new();
     map.extend_to(whole, Status::NonTried);
@@ -95,23 +99,27 @@ fn rescue(source: &mut Touchy) -> (Ending, Book, Nanos) {
     (ending, rescue.book().clone(), clock.now())
 }
 
-fn touchy(killer: u64, reads_left: u64) -> Touchy {
+fn touchy(killer: u64, reads_left: u64, leaving: Nanos) -> Touchy {
     let inner = MemorySource::new(vec![7; SIZE as usize]);
-    Touchy { inner, killer: Offset::new(killer), reads_left, is_gone: false }
+    let clock = Arc::new(VirtualClock::new(Nanos::ZERO));
+    Touchy { inner, killer: Offset::new(killer), reads_left, is_gone: false, leaving, clock }
 }
 
 #[test]
 fn a_sector_that_throws_the_drive_out_is_found_alone() {
-    let (ending, book, _) = rescue(&mut touchy(300 * 512, u64::MAX));
-    assert!(matches!(ending, Ending::Finished), "{ending:?}");
-    let bad: Vec<ByteRange> =
-        book.map().blocks().filter(|b| b.status != Status::Finished).map(|b| b.range).collect();
-    assert_eq!(bad, [ByteRange::new(Offset::new(300 * 512), 512)]);
+    // Systems take up to minutes of resets before they call a drive lost: longer than a lost one is waited for.
+    for leaving in [Nanos::ZERO, Nanos::from_secs(90)] {
+        let (ending, book, _) = rescue(&mut touchy(300 * 512, u64::MAX, leaving));
+        assert!(matches!(ending, Ending::Finished), "{ending:?}");
+        let bad: Vec<ByteRange> =
+            book.map().blocks().filter(|b| b.status != Status::Finished).map(|b| b.range).collect();
+        assert_eq!(bad, [ByteRange::new(Offset::new(300 * 512), 512)]);
+    }
 }
 
 #[test]
 fn a_drive_that_never_answers_again_marks_nothing() {
-    let (ending, book, now) = rescue(&mut touchy(u64::MAX >> 1, 5));
+    let (ending, book, now) = rescue(&mut touchy(u64::MAX >> 1, 5, Nanos::ZERO));
     assert!(matches!(ending, Ending::Failed(Trouble::Source(SourceError::Gone { .. }))), "{ending:?}");
     assert_eq!(book.bytes(Status::Finished), 5 * 65536);
     assert_eq!(book.bytes(Status::NonTried), SIZE - 5 * 65536);

@@ -37,6 +37,8 @@ pub struct SimSource {
     garbled: RangeSet,
     /// What was written, by logical sector: it lies over the content.
     written: BTreeMap<u64, Box<[u8]>>,
+    /// Where the last read began.
+    last_at: Offset,
 }
 
 impl SimSource {
@@ -56,6 +58,7 @@ impl SimSource {
             pace,
             real: WallClock::new(),
             garbled: RangeSet::new(),
+            last_at: Offset::ZERO,
             written: BTreeMap::new(),
         }
     }
@@ -188,6 +191,7 @@ impl SimSource {
             Patience::Endless => Nanos::NEVER,
             Patience::UpTo(limit) => limit,
         };
+        self.last_at = range.start();
         let (outcome, done) = self.system.read(range, self.clock.now(), patience);
         self.concluded(outcome, done, range.start())
     }
@@ -304,7 +308,7 @@ impl BlockSource for SimSource {
     fn presence(&mut self) -> Result<(), SourceError> {
         match self.system.is_there(self.clock.now()) {
             true => Ok(()),
-            false => Err(self.gone(Offset::ZERO)),
+            false => Err(self.gone(self.last_at)),
         }
     }
 }

@@ -302,8 +302,11 @@ impl<'a> Rescue<'a> {
             }
         };
         let mut error = error;
+        // One that came back and left at once gets its chance to prove itself, however long the leaving took.
+        let mut chances = u32::from(prove);
         loop {
-            let gone = self.clock.now().since(lost_since);
+            let gone = if chances > 0 { Nanos::ZERO } else { self.clock.now().since(lost_since) };
+            chances = 0;
             let measure = match self.operator.device_lost(&error, gone) {
                 LostRemedy::Stop => return Err(Stop::Failed(Trouble::Source(error))),
                 LostRemedy::Trust => Recovery::Reopen,
