@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use block::{ByteRange, Offset, RangeSet};
+use block::{ByteRange, Nanos, Offset, RangeSet};
 use map::{Builder, RescueMap, Status};
 
 use crate::recording::{Record, Recording};
@@ -19,6 +19,7 @@ pub mod period;
 pub mod retry;
 pub mod seeks;
 pub mod text;
+pub mod track;
 pub mod zones;
 
 use chain::{Chain, Errors};
@@ -27,6 +28,7 @@ use mixture::Part;
 use period::Period;
 use retry::Chances;
 use seeks::Seeks;
+use track::Track;
 use zones::Zone;
 
 /// What a log tells of a drive.
@@ -54,6 +56,8 @@ pub struct Fit {
     pub errors: Option<Errors>,
     /// How damage comes back with a head.
     pub head: Option<Period>,
+    /// How damage comes back with a turn, where the first errors are.
+    pub track: Option<Track>,
     /// The chain of two states over sectors.
     pub chain: Option<Chain>,
     /// How often another try succeeds.
@@ -130,7 +134,10 @@ impl Fit {
         let mut damaged = [truth.bad, truth.unclear].concat();
         damaged.sort_by_key(|range| range.start);
         let observed = Observed::of(recording, size);
-        let zones = zones::fit(&observed.streamed, size);
+        let zones = match observed.unlisted {
+            Some(rate) => vec![Zone { start: 0, end: size, rate }],
+            None => zones::fit(&observed.streamed, size),
+        };
         let logs = observed.latencies(&zones);
         let latency = mixture::fit(&logs, LATENCY_PARTS);
         let apart = ks::distance(&logs, |log| mixture::cumulative(&latency, log));
@@ -147,8 +154,10 @@ impl Fit {
             failures: failures::fit(&observed.failures),
             errors: chain::measure(&rows, CLUSTER_GAP / physical),
             chain: chain::chain(&rows),
+            track: track(&damaged, &zones, sector),
             head: head(&damaged, &zones, size),
-            retry: retry::fit(&retries.passes),
+            // A list does not tell how often the others were tried.
+            retry: retry::fit(&retries.passes).filter(|_| recording.rest.is_none()),
             tries: retries.tries,
             recovered: recovered(&retries.recovered, size),
             zones,
@@ -178,6 +187,18 @@ fn recovered(bytes: &[std::ops::Range<u64>], size: u64) -> RescueMap {
         blocks.into_iter().for_each(|(range, status)| builder.push(range, status));
     }
     builder.finish()
+}
+
+/// The track of the zone in which a turn is seen best.
+fn track(damaged: &[std::ops::Range<u64>], zones: &[Zone], sector: u64) -> Option<Track> {
+    let starts = |zone: &Zone| {
+        let inside = damaged.iter().map(|range| range.start).filter(|at| (zone.start..zone.end).contains(at));
+        inside.map(|at| at / sector).collect::<Vec<_>>()
+    };
+    let whole = Zone { start: 0, end: u64::MAX, rate: 0.0 };
+    let zones = if zones.is_empty() { &[whole] } else { zones };
+    let found = zones.iter().filter_map(|zone| track::find(&starts(zone)));
+    found.max_by(|a, b| a.share.total_cmp(&b.share))
 }
 
 /// The strongest period in a zone; without zones, at the start.
@@ -220,25 +241,18 @@ struct Observed {
     jumps: Vec<(u64, f64)>,
     /// Seconds of failures.
     failures: Vec<f64>,
+    /// Bytes a second of all sectors that a list does not name.
+    unlisted: Option<f64>,
 }
 
 impl Observed {
     fn of(recording: &Recording, size: u64) -> Observed {
         let mut observed = Observed::default();
-        let mut records = recording.records.clone();
         if let Some(rest) = recording.rest {
-            // A list of sectors, not a course of time: read as from the first to the last.
-            records.sort_by_key(|record| record.at);
-            let blocks = size / recording.block.max(1);
-            observed.coverage.reads += blocks;
-            observed.coverage.timed += blocks;
-            let step = (blocks / 640).max(1) * recording.block;
-            let secs = rest.nanoseconds() as f64 / 1e9;
-            let places = (0..size).step_by(step as usize);
-            observed.streamed.extend(places.map(|at| (at, recording.block, secs)));
+            return Observed::of_list(recording, rest, size);
         }
         let mut last_end = None;
-        for record in &records {
+        for record in &recording.records {
             observed.add(record, last_end);
             // Behind an error nobody knows where the head is.
             last_end = match record.failed {
@@ -247,6 +261,33 @@ impl Observed {
                 None => Some(record.end()),
             };
         }
+        observed
+    }
+
+    /// What a list of sectors tells, which is no course of time: how long each takes, and nothing of seeks.
+    fn of_list(recording: &Recording, rest: Nanos, size: u64) -> Observed {
+        let block = recording.block.max(1);
+        let secs = |time: Nanos| time.nanoseconds() as f64 / 1e9;
+        let mut observed =
+            Observed { unlisted: Some(block as f64 / secs(rest).max(1e-9)), ..Observed::default() };
+        let mut listed = 0;
+        let mut last = None;
+        for record in &recording.records {
+            observed.add(record, None);
+            listed += if last.replace(record.at) == Some(record.at) { 0 } else { record.reads };
+            if let (None, Some(took)) = (record.failed, record.took) {
+                let reads = record.reads.min(1000) as usize;
+                observed.streamed.extend(std::iter::repeat_n((record.at, record.unit, secs(took)), reads));
+            }
+        }
+        let blocks = (size / block).saturating_sub(listed);
+        observed.coverage.reads += blocks;
+        observed.coverage.timed += blocks;
+        let step = (blocks / LATENCIES_MAX as u64).max(1);
+        // As many as the listed ones stand for, should there be too many of them.
+        observed.streamed = observed.streamed.into_iter().step_by(step as usize).collect();
+        let places = (0..blocks).step_by(step as usize);
+        observed.streamed.extend(places.map(|number| (number * block, block, secs(rest))));
         observed
     }
 

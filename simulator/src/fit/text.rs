@@ -11,7 +11,7 @@ use super::retry::Chances;
 use super::{Fit, ks};
 use crate::disk::{Answer, Command};
 use crate::media::rotating::Profile;
-use crate::recording::Recording;
+use crate::recording::{Record, Recording};
 use crate::scenario::{Scenario, Time};
 
 /// Least size of a drive that is taken for a hard disk.
@@ -33,11 +33,13 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Makes the recorded reads again. `None` if the log has no times, or is a list and no course of time, or too long.
+    /// Makes the recorded reads again; of a list of sectors, which is no course of time, one try at each sector. `None` if the
+    /// log has no times or is too long.
     pub fn of(recording: &Recording, scenario: &Scenario) -> Option<Schedule> {
-        let reads: u64 = recording.records.iter().map(|record| record.reads).sum();
-        if recording.rest.is_some() || reads > READS_MAX || recording.records.iter().any(|r| r.took.is_none())
-        {
+        let listed = recording.rest.map(|rest| one_try_each(recording, rest));
+        let records = listed.as_ref().unwrap_or(&recording.records);
+        let reads: u64 = records.iter().map(|record| record.reads).sum();
+        if reads > READS_MAX || records.iter().any(|record| record.took.is_none()) {
             return None;
         }
         let mut disk = scenario.disk(scenario.seed()).ok()?;
@@ -47,7 +49,7 @@ impl Schedule {
             Schedule { recorded_secs: 0.0, simulated_secs: 0.0, recorded_failures: 0, simulated_failures: 0 };
         let secs = |time: Nanos| time.nanoseconds() as f64 / 1e9;
         let mut now = Nanos::ZERO;
-        for record in &recording.records {
+        for record in records {
             let took = record.took.unwrap_or(Nanos::ZERO);
             schedule.recorded_secs += secs(took) * record.reads as f64;
             schedule.recorded_failures += if record.failed.is_some() { record.reads } else { 0 };
@@ -69,6 +71,28 @@ impl Schedule {
         schedule.simulated_secs = secs(now);
         Some(schedule)
     }
+}
+
+/// The first record of each sector, and the time of all others between them.
+fn one_try_each(recording: &Recording, rest: Nanos) -> Vec<Record> {
+    let block = recording.block.max(1);
+    let mut listed = recording.records.clone();
+    listed.sort_by_key(|record| record.at);
+    listed.dedup_by_key(|record| record.at);
+    let (mut all, mut at) = (Vec::new(), 0);
+    let fill = |from: u64, to: u64| Record { reads: (to - from) / block, ..Record::good(from, block, rest) };
+    for record in listed {
+        if record.at >= at + block {
+            all.push(fill(at, record.at));
+        }
+        at = record.end().max(at);
+        all.push(record);
+    }
+    let end = recording.extent();
+    if end >= at + block {
+        all.push(fill(at, end));
+    }
+    all
 }
 
 impl Fit {
@@ -164,6 +188,19 @@ impl Fit {
                     head.heads()
                 ),
             );
+        }
+        if let Some(track) = &self.track {
+            let share = 100.0 * track.share;
+            say(
+                &mut text,
+                format_args!("Track     {share:.0} % of the errors begin {:.0} sectors apart", track.step),
+            );
+            if let Some((skew, sectors)) = track.geometry {
+                say(
+                    &mut text,
+                    format_args!("          tracks of {sectors:.0} sectors with a skew of {skew:.3} turns"),
+                );
+            }
         }
         if let Some(chain) = &self.chain {
             say(
@@ -391,7 +428,6 @@ fn micros(secs: f64) -> Time {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recording::Record;
 
     /// A log of a scenario's disk, read once from start to end, failing sectors three times more.
     fn log_of(scenario: &Scenario, unit: u64) -> Recording {
