@@ -91,6 +91,8 @@ pub struct Coverage {
 const CLUSTER_GAP: u64 = 1 << 20;
 /// Parts of the mixture of latencies at most.
 const LATENCY_PARTS: usize = 5;
+/// Latencies that are this near, by logarithm, are the same: clocks and buses make such differences.
+const NEAR: f64 = 0.01;
 /// Latencies that are fitted at most; of more, some are left out evenly.
 const LATENCIES_MAX: usize = 20_000;
 /// A head's period is looked for in at most so many bytes of a zone.
@@ -140,7 +142,7 @@ impl Fit {
         };
         let logs = observed.latencies(&zones);
         let latency = mixture::fit(&logs, LATENCY_PARTS);
-        let apart = ks::distance(&logs, |log| mixture::cumulative(&latency, log));
+        let apart = ks::distance_within(NEAR, &logs, |log| mixture::cumulative(&latency, log));
         let retries = index.retries(physical);
         let jumps: Vec<(f64, f64)> =
             observed.jumps.iter().map(|(way, secs)| (*way as f64 / size as f64, *secs)).collect();

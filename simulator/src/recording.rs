@@ -89,6 +89,11 @@ impl Recording {
     }
 }
 
+/// Bytes of the largest drive that is believed: 1 EiB.
+const BYTES_MAX: u64 = 1 << 60;
+/// Bytes of the largest block that is believed.
+const BLOCK_MAX: u64 = 1 << 30;
+
 /// Kinds of logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -180,6 +185,13 @@ impl Recording {
         if recording.records.is_empty() && recording.rest.is_none() {
             return Err(RecordingError::whole("the log tells of no read"));
         }
+        let end = recording.records.iter().map(Record::end).max().unwrap_or(0).max(recording.extent());
+        let block = recording.block.max(recording.physical.unwrap_or(0));
+        if end > BYTES_MAX || !(1..=BLOCK_MAX).contains(&block) {
+            return Err(RecordingError::whole(format!(
+                "a drive of {end} bytes in blocks of {block}, which is none that there is"
+            )));
+        }
         Ok(recording)
     }
 
@@ -230,4 +242,87 @@ fn doubled(base: Nanos, exponent: u64, line: usize) -> Result<Nanos, RecordingEr
     time.map(Nanos::new).ok_or_else(|| {
         RecordingError::at(line, format!("exponent {exponent} makes a time that no read takes"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fit::Fit;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_log_tells_its_kind_by_its_first_lines() {
+        for (text, format) in [
+            ("# Diskwright timing log 1\n", Format::Diskwright),
+            ("0000000000 1200 2048\n", Format::SafecopyTiming),
+            ("verbose=0\nblocksize=512\n", Format::SafecopySimulator),
+            ("# a heading\nsector,count,class,fail_exp,ok_exp\n", Format::SafecopyClasses),
+            ("# Reads Logfile\n#  Ipos       Size  Copied_size  Error_size  Errno\n", Format::DdrescueReads),
+        ] {
+            assert_eq!(recognise(text), Some(format), "{text}");
+        }
+        for text in ["", "\n", "0 1 2\n", "0000000000 x 2048\n"] {
+            assert_eq!(recognise(text), None, "{text}");
+        }
+    }
+
+    /// Lines that mean something to one of the formats, with numbers of all sizes.
+    fn text() -> impl Strategy<Value = String> {
+        let number = prop_oneof![
+            6 => (0u64..40).prop_map(|x| x * 512),
+            3 => 0u64..9,
+            1 => prop::sample::select(vec![u64::MAX, 1 << 63, 1 << 60, 999_999_999_999]),
+        ];
+        let numbers = prop::collection::vec(number, 6);
+        let form = prop::sample::select(vec![
+            "# Diskwright timing log 1\n# size A logical 512 physical B",
+            "A B C D ok E",
+            "0 0 A B error:5:C 9",
+            "0 0 A BxC ok 9",
+            "000000000A B C",
+            "000000000A B -1",
+            "blocksize=A\nfilesize=B\ndelay=C",
+            "slow=A B",
+            "softfail=A B C",
+            "hardfail=A B",
+            "softfailcount=A",
+            "# sector=A B, sectors=C, base_read_us=D\nsector,count,class,fail_exp,ok_exp",
+            "A,B,U,C,",
+            "A,B,R,C,D",
+            "0xA B C D",
+        ]);
+        let line = (form, numbers).prop_map(|(form, numbers)| {
+            let names = ["A", "B", "C", "D", "E"];
+            names.iter().zip(numbers).fold(form.to_owned(), |text, (name, number)| {
+                // Names of keys and units are no places of numbers.
+                text.split(' ')
+                    .map(|word| {
+                        if word.starts_with('#') {
+                            word.to_owned()
+                        } else {
+                            word.replace(name, &number.to_string())
+                        }
+                    })
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            })
+        });
+        prop::collection::vec(line, 1..6).prop_map(|lines| lines.join("\n"))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn no_log_panics_and_what_is_read_can_be_fitted(text in text()) {
+            for (_, format) in Format::NAMES {
+                let reading = Reading { format: Some(format), ..Reading::default() };
+                let _ = recognise(&text);
+                if let Ok(recording) = Recording::parse(&text, reading) {
+                    let fit = Fit::of(&recording);
+                    prop_assert!(!fit.report().is_empty() && !fit.scenario("a", "b", "c").is_empty());
+                }
+            }
+        }
+    }
 }

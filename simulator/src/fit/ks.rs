@@ -4,6 +4,12 @@
 
 /// The largest difference between the distribution of `values` and a cumulative distribution function; 1 without values.
 pub fn distance(values: &[f64], cumulative: impl Fn(f64) -> f64) -> f64 {
+    distance_within(0.0, values, cumulative)
+}
+
+/// The same where values that differ by no more than `near` are not told apart: times are measured, and many of them are
+/// equal.
+pub fn distance_within(near: f64, values: &[f64], cumulative: impl Fn(f64) -> f64) -> f64 {
     let mut values = values.to_vec();
     values.sort_unstable_by(f64::total_cmp);
     if values.is_empty() {
@@ -15,10 +21,9 @@ pub fn distance(values: &[f64], cumulative: impl Fn(f64) -> f64) -> f64 {
     while index < values.len() {
         // Equal values are one step.
         let behind = index + values[index..].partition_point(|value| *value <= values[index]);
-        let expected = cumulative(values[index]);
-        worst = worst.max(behind as f64 / count - expected);
+        worst = worst.max(behind as f64 / count - cumulative(values[index] + near));
         // A law of whole values steps there, too; one that does not is met from below.
-        let before = cumulative(values[index] - values[index].abs().max(1e-300) * 1e-9);
+        let before = cumulative(values[index] - near - values[index].abs().max(1e-300) * 1e-9);
         worst = worst.max(before - index as f64 / count);
         index = behind;
     }
@@ -52,6 +57,7 @@ mod tests {
         assert!((distance(&[1.0, 2.0, 3.0, 4.0], uniform) - 0.25).abs() < 1e-6);
         assert!((between(&[1.0, 1.0, 2.0], &[2.0, 3.0]) - 2.0 / 3.0).abs() < 1e-9);
         assert_eq!(between(&[1.0, 2.0, 2.0], &[2.0, 1.0, 2.0]), 0.0);
+        assert!(distance_within(1.0, &[1.0, 2.0, 3.0, 4.0], uniform) < 1e-6);
         assert_eq!((distance(&[], uniform), between(&[1.0], &[])), (1.0, 1.0));
     }
 

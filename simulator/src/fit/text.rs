@@ -422,7 +422,7 @@ fn say(text: &mut String, line: std::fmt::Arguments<'_>) {
 
 /// A time in whole microseconds, as scenarios write it.
 fn micros(secs: f64) -> Time {
-    Time(Nanos::new(((secs * 1e6) as u64).max(1) * 1000))
+    Time(Nanos::new(((secs * 1e6) as u64).clamp(1, u64::MAX / 1000) * 1000))
 }
 
 #[cfg(test)]

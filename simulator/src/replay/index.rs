@@ -144,13 +144,16 @@ impl Index {
                     good.push(*start..*end);
                     continue;
                 }
-                let prefix =
-                    answers.iter().filter_map(|answer| answer.failed).map(|failure| failure.good).max();
-                let prefix = prefix.unwrap_or(0);
+                let failures = answers.iter().filter_map(|answer| answer.failed);
+                let prefix = failures.map(|failure| failure.good).max().unwrap_or(0);
+                let fails = if *unit <= sector { &mut bad } else { &mut unclear };
+                if prefix == 0 {
+                    fails.push(*start..*end);
+                    continue;
+                }
                 for at in (*start..*end).step_by(*unit as usize) {
                     good.push(at..at + prefix);
-                    let rest = at + prefix..at + unit;
-                    if *unit <= sector { bad.push(rest) } else { unclear.push(rest) }
+                    fails.push(at + prefix..at + unit);
                 }
             }
         }
