@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::law::ErrorClass;
+use crate::scenario::library;
 
 mod ddrescue_reads;
 mod diskwright;
@@ -198,7 +199,9 @@ impl Recording {
     /// Reads the log in a file; returns its text too. Errors name the file.
     pub fn open(path: &Path, reading: Reading) -> Result<(Recording, String), String> {
         let name = path.display();
-        let text = std::fs::read_to_string(path).map_err(|e| format!("cannot read the log {name}: {e}"))?;
+        let unreadable = |e: std::io::Error| format!("cannot read the log {name}: {e}");
+        let text = String::from_utf8(library::file(path).map_err(unreadable)?)
+            .map_err(|_| format!("{name}: a log is text, but this is not UTF-8"))?;
         let recording = Recording::parse(&text, reading).map_err(|e| match e.line {
             Some(line) => format!("{name}:{line}: {}", e.reason),
             None => format!("{name}: {}", e.reason),

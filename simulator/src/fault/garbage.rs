@@ -48,6 +48,10 @@ impl FaultSpec for Garbage {
         Ok(Box::new(Garbling { spec: self.clone(), errors: Events::unlaid(), due: None }))
     }
 
+    fn delivers_garbage(&self) -> bool {
+        true
+    }
+
     fn scaled(&self, _: f64) -> Box<dyn FaultSpec> {
         Box::new(self.clone())
     }

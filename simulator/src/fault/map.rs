@@ -21,6 +21,7 @@ use crate::law::{FailureTime, Health, Law};
 use crate::media::MediaModel;
 use crate::scenario::Time;
 use crate::scenario::kind::{FaultSpec, NamedFault};
+use crate::scenario::library;
 
 /// The damage of a mapfile.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
@@ -90,7 +91,7 @@ impl FaultSpec for Map {
     fn load(&mut self, folder: &Path) -> Result<Vec<u8>, String> {
         let path = folder.join(&self.file);
         let text =
-            std::fs::read(&path).map_err(|e| format!("cannot read the map {}: {e}", path.display()))?;
+            library::file(&path).map_err(|e| format!("cannot read the map {}: {e}", path.display()))?;
         let mapfile =
             Mapfile::parse(&text).map_err(|e| format!("{}:{}: {}", path.display(), e.line, e.fault))?;
         self.map = Arc::new(mapfile.map);

@@ -13,6 +13,20 @@ use super::{Scenario, ScenarioError, error};
 
 static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../scenarios");
 
+/// The folder that the library's scenarios are in, for messages and for files beside them.
+const FOLDER: &str = "<library>";
+
+/// Reads a file that a scenario names; of the library if the scenario is.
+pub(crate) fn file(path: &Path) -> io::Result<Vec<u8>> {
+    match path.strip_prefix(FOLDER) {
+        Ok(name) => match FILES.get_file(name) {
+            Some(file) => Ok(file.contents().to_vec()),
+            None => Err(io::ErrorKind::NotFound.into()),
+        },
+        Err(_) => fs::read(path),
+    }
+}
+
 /// What the name of a small twin ends with.
 const SMALL: &str = "-small";
 
@@ -131,7 +145,7 @@ pub fn find(name: &str) -> Option<Result<Scenario, ScenarioError>> {
 }
 
 fn file_of(name: &str) -> String {
-    format!("scenarios/{name}.toml")
+    format!("{FOLDER}/{name}.toml")
 }
 
 /// Whether a scenario's text lists this alias.
@@ -150,6 +164,10 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::scenario::SMALL_MAX;
+    use crate::scenario::kind::KINDS;
+    use crate::scenario::medium::MEDIA;
+    use crate::survey::Sort;
 
     #[test]
     fn every_scenario_opens_and_no_two_have_the_same_name() {
@@ -169,6 +187,47 @@ mod tests {
             );
         }
         assert!(find("no-such-disk").is_none());
+    }
+
+    #[test]
+    fn the_library_is_whole() {
+        let all = all().unwrap_or_else(|error| panic!("{error}"));
+        let large: Vec<&Scenario> = all.iter().filter(|scenario| !scenario.is_small).collect();
+        assert!(large.len() >= 40, "{} scenarios", large.len());
+        for number in 1..=20 {
+            let id = format!("S{number:02}");
+            assert!(large.iter().any(|s| s.head.aliases.contains(&id)), "{id} is missing");
+        }
+        for kind in KINDS {
+            let meets = |s: &&Scenario| s.faults.iter().any(|fault| fault.kind == kind.name);
+            assert!(large.iter().any(meets), "no scenario has the fault {}", kind.name);
+        }
+        for medium in MEDIA {
+            assert!(large.iter().any(|s| s.medium_name == medium.name), "no scenario is on {}", medium.name);
+        }
+        assert!(large.iter().any(|s| s.medium.bytes() >= 20_000_000_000_000), "no scenario has 20 TB");
+        for scenario in &all {
+            let (name, bytes) = (&scenario.name, scenario.medium.bytes());
+            assert!(!scenario.is_small || bytes <= SMALL_MAX, "{name} has {bytes} bytes");
+            let is_alone = scenario.is_small || bytes <= SMALL_MAX;
+            assert!(is_alone || find(&format!("{name}-small")).is_some(), "{name} has no small twin");
+        }
+    }
+
+    /// A fault that cannot be met on the small twin tests nothing there.
+    #[test]
+    fn twins_are_damaged_like_their_large_ones() {
+        for (name, _) in texts() {
+            let sorts = |scenario: Scenario| {
+                let disk = scenario.disk(scenario.seed()).unwrap_or_else(|error| panic!("{error}"));
+                let surface = &disk.drive().surface;
+                let sorts = surface.stretches().iter().map(|s| Sort::of(surface.law(s.law)));
+                sorts.collect::<BTreeSet<_>>()
+            };
+            let open = |name: &str| find(name).map(|found| found.unwrap_or_else(|error| panic!("{error}")));
+            let Some(small) = open(&format!("{name}-small")) else { continue };
+            assert_eq!(sorts(open(name).unwrap()), sorts(small), "{name}");
+        }
     }
 
     #[test]

@@ -80,6 +80,16 @@ fn tagged(generator: &mut SchemaGenerator, schema: Schema, key: &str, name: &str
 mod tests {
     use super::*;
 
+    const KEPT: &str = include_str!("../../../scenarios/schema.json");
+
+    #[test]
+    fn the_schema_that_is_kept_is_the_one_that_is_generated() {
+        assert!(
+            KEPT == text(),
+            "scenarios/schema.json is stale: run 'target/release/diskwright gen-docs docs scenarios'"
+        );
+    }
+
     #[test]
     fn every_key_is_explained() {
         fn look(at: &str, schema: &Value) {

@@ -54,7 +54,7 @@ pub(super) fn text(all: &[Scenario]) -> String {
         let name = format!("{}{also}", entry.name);
         let faults =
             if entry.faults.is_empty() { "nothing wrong".to_owned() } else { entry.faults.join(", ") };
-        text.push_str(&format!("{name:<28} {:>8}  {:<9}  {faults}\n", size(entry.size_bytes), entry.medium));
+        text.push_str(&format!("{name:<30} {:>8}  {:<9}  {faults}\n", size(entry.size_bytes), entry.medium));
         text.push_str(&filled(first_sentence(&entry.description), 80, "    "));
     }
     text.push_str(

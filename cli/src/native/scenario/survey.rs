@@ -34,6 +34,8 @@ pub(super) struct Facts {
     pub heads: u16,
     pub cylinders: u32,
     pub faults: Vec<&'static str>,
+    /// Whether a recording answers in place of the disk.
+    pub recorded: bool,
     pub rescue_options: Vec<String>,
     pub damage: Vec<Part>,
     /// What a thousand tries a sector bring, without hazards.
@@ -113,6 +115,7 @@ impl Survey {
             heads: shape.heads,
             cylinders: shape.cylinders,
             faults: scenario.faults.iter().map(|fault| fault.kind).collect(),
+            recorded: scenario.replay.is_some(),
             rescue_options: scenario.rescue.options.clone(),
             damage: Sort::ALL.iter().rev().map(|sort| part(*sort)).collect(),
             recoverable_bytes: shape.bytes() - scenario.lost(seed)?.bytes(),
@@ -166,6 +169,9 @@ impl Survey {
         }
         let faults = if facts.faults.is_empty() { "none".to_owned() } else { facts.faults.join(", ") };
         lines.push(("faults", faults));
+        if facts.recorded {
+            lines.push(("recorded", "a log answers wherever it can".to_owned()));
+        }
         if facts.damage_once_seconds > 0.0 {
             let once = time(seconds(facts.damage_once_seconds));
             lines.push(("damage", format!("{once} to try each damaged sector once, alone")));
