@@ -128,9 +128,10 @@ fn a_read_that_hangs_keeps_nobody_from_stopping_and_the_map_is_saved_first() {
     rig::wait_until("no map is saved", || bench.has_saved());
     assert!(bench.check_promises(file.content()) > 16 << 20);
     assert!(child.try_wait().expect("a child").is_none(), "it should still wait for the read");
-    kill(id, Signal::SIGINT).expect("a signal can be sent");
-    // The thread that waits for the disk belongs to the kernel until the disk answers; nobody has to wait for that.
+    // The thread that waits for the disk belongs to the kernel until the disk answers; nobody has to wait for that. One
+    // that comes too soon after the first counts as the same.
     rig::wait_until("the second signal does not end it", || {
+        kill(id, Signal::SIGINT).expect("a signal can be sent");
         child.try_wait().is_ok_and(|status| status.is_some())
     });
     let status = child.wait().expect("a child");
@@ -187,6 +188,58 @@ fn a_signal_while_reads_come_back_saves_and_ends_by_that_signal() {
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&output.status), Some(Signal::SIGTERM as i32));
     let ended = Ended::of(output);
     ended.says("Go on with");
+    assert!(bench.check_promises(file.content()) > 0);
+}
+
+#[test]
+fn a_terminal_that_is_closed_ends_no_rescue_before_its_map_is_saved() {
+    let size = 32 << 20;
+    let file = FaultyFile::serve(FaultyFileOptions { size, ..FaultyFileOptions::default() });
+    let bench = Bench::new();
+    // So small that it takes some pictures although nobody reads them.
+    let shape = nix::pty::Winsize { ws_row: 12, ws_col: 20, ws_xpixel: 0, ws_ypixel: 0 };
+    let terminal = nix::pty::openpty(Some(&shape), None).expect("a terminal");
+    let mut command = bench.command();
+    command.args(["rescue", "--max-read-rate=2M"]).arg(file.path()).arg("image").env("TERM", "xterm");
+    let mut child = command.stderr(terminal.slave).spawn().expect("diskwright runs");
+    // The command holds a copy of the terminal.
+    drop(command);
+    rig::wait_until("nothing is rescued", || {
+        std::fs::metadata(bench.image()).is_ok_and(|image| image.len() > 0)
+    });
+    drop(terminal.master);
+    // It draws in vain.
+    rig::pause(Duration::from_millis(600));
+    let id = Pid::from_raw(child.id() as i32);
+    let rescuer = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).expect("its children");
+    let rescuer = rescuer.split_whitespace().next().and_then(|id| id.parse().ok()).expect("a rescuer");
+    // Who closes a window also wakes what was stopped in it; then everything is drawn anew.
+    kill(Pid::from_raw(rescuer), Signal::SIGCONT).expect("a signal can be sent");
+    rig::pause(Duration::from_millis(600));
+    kill(id, Signal::SIGHUP).expect("a signal can be sent");
+    let status = child.wait().expect("a child");
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(Signal::SIGHUP as i32));
+    assert!(bench.check_promises(file.content()) > 0);
+}
+
+#[test]
+fn two_signals_at_once_are_one_and_the_map_is_saved() {
+    let size = 32 << 20;
+    let file = FaultyFile::serve(FaultyFileOptions { size, ..FaultyFileOptions::default() });
+    let bench = Bench::new();
+    let mut command = bench.command();
+    command.args(["rescue", "--plain", "--max-read-rate=2M"]).arg(file.path()).arg("image");
+    let child = command.stderr(Stdio::piped()).spawn().expect("diskwright runs");
+    rig::wait_until("nothing is rescued", || {
+        std::fs::metadata(bench.image()).is_ok_and(|image| image.len() > 0)
+    });
+    let id = Pid::from_raw(child.id() as i32);
+    // Two numbers: of one alone the system would not keep a second.
+    kill(id, Signal::SIGINT).expect("a signal can be sent");
+    kill(id, Signal::SIGTERM).expect("a signal can be sent");
+    let output = child.wait_with_output().expect("a child");
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&output.status), Some(Signal::SIGINT as i32));
+    Ended::of(output).says("Go on with");
     assert!(bench.check_promises(file.content()) > 0);
 }
 

@@ -25,6 +25,8 @@ use super::failure;
 const GUARD: &str = "DISKWRIGHT_GUARD";
 /// What the guard sends when the rescuer is to stop.
 pub const STOP: Signal = Signal::SIGUSR2;
+/// Who sends a signal twice within this time wishes once: `timeout` sends its own to the program and again to its group.
+const ONE_WISH: Nanos = Nanos::from_millis(300);
 /// Leaves the live screen and shows the cursor.
 const TERMINAL_BACK: &[u8] = b"\x1b[?1049l\x1b[?25h";
 
@@ -62,7 +64,8 @@ pub fn divide(words: &[OsString]) -> Role {
     });
     let Ok(mut child) = spawned else { return Role::Rescuer };
     let id = Pid::from_raw(child.id() as i32);
-    let mut asked = 0;
+    let clock = WallClock::new();
+    let mut asked: Option<(i32, Nanos)> = None;
     loop {
         for signal in signals.wait() {
             match signal {
@@ -70,20 +73,29 @@ pub fn divide(words: &[OsString]) -> Role {
                 SIGCHLD | SIGUSR2 => {}
                 SIGUSR1 => drop(kill(id, Signal::SIGUSR1)),
                 SIGTSTP => suspend(id),
-                _ if asked == 0 => {
-                    asked = signal;
-                    let _ = kill(id, STOP);
-                }
-                _ => {
-                    give_terminal_back();
-                    leave(signal);
-                }
+                _ => match asked {
+                    None => {
+                        asked = Some((signal, clock.now()));
+                        let _ = kill(id, STOP);
+                    }
+                    Some((first, at)) if is_same_wish(first, signal, clock.now().since(at)) => {}
+                    Some(_) => {
+                        give_terminal_back();
+                        leave(signal);
+                    }
+                },
             }
         }
         if let Some(status) = end_of(&mut child) {
-            return Role::Guard(pass_on(status, asked));
+            return Role::Guard(pass_on(status, asked.map(|(signal, _)| signal)));
         }
     }
+}
+
+/// Whether `signal`, so long after the `first` one, says nothing new. A terminal that is closed hangs up on its programs,
+/// and the shell hangs up on them once more: nobody is there any more who could be impatient.
+fn is_same_wish(first: i32, signal: i32, passed: Nanos) -> bool {
+    passed < ONE_WISH || (first, signal) == (SIGHUP, SIGHUP)
 }
 
 /// Ctrl-Z: stops both until somebody lets this one go on. A drive that hangs keeps nobody from the shell.
@@ -121,14 +133,14 @@ fn end_of(child: &mut Child) -> Option<ExitStatus> {
 }
 
 /// Ends as the rescuer did; by the signal that was received, if that is what stopped it.
-fn pass_on(status: ExitStatus, asked: i32) -> ExitCode {
-    match (status.code(), status.signal()) {
-        (Some(code), _) if code == i32::from(failure::STOPPED) && asked != 0 => leave(asked),
-        (Some(code), _) => return ExitCode::from(code as u8),
+fn pass_on(status: ExitStatus, asked: Option<i32>) -> ExitCode {
+    match (status.code(), status.signal(), asked) {
+        (Some(code), _, Some(asked)) if code == i32::from(failure::STOPPED) => leave(asked),
+        (Some(code), ..) => return ExitCode::from(code as u8),
         // It was asked before it began to listen: nothing had begun.
-        (None, Some(_)) if asked != 0 => leave(asked),
-        (None, Some(signal)) => leave(signal),
-        (None, None) => {}
+        (None, Some(_), Some(asked)) => leave(asked),
+        (None, Some(signal), None) => leave(signal),
+        (None, None, _) => {}
     }
     ExitCode::FAILURE
 }
@@ -136,4 +148,19 @@ fn pass_on(status: ExitStatus, asked: i32) -> ExitCode {
 /// Ends by a signal.
 fn leave(signal: i32) {
     let _ = emulate_default_handler(signal);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_that_come_together_are_one_wish_and_so_are_hang_ups_that_come_later() {
+        let later = Nanos::from_secs(1);
+        assert!(is_same_wish(SIGTERM, SIGTERM, Nanos::ZERO));
+        assert!(is_same_wish(SIGINT, SIGTERM, Nanos::from_millis(299)));
+        assert!(is_same_wish(SIGHUP, SIGHUP, later));
+        assert!(!is_same_wish(SIGINT, SIGINT, later));
+        assert!(!is_same_wish(SIGHUP, SIGTERM, later));
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns layout and colours. Must not know how a rescue works.
 
-use std::io::{Stderr, Write};
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -25,6 +25,9 @@ const DRAW_INTERVAL_NANOS: u64 = 250_000_000;
 
 /// Whether the terminal shows the live screen just now.
 static IS_SHOWN: AtomicBool = AtomicBool::new(false);
+
+/// Whether the terminal went away: nothing more goes there.
+static IS_GONE: AtomicBool = AtomicBool::new(false);
 
 /// Gives the terminal back, for a question or at the end. The next draw takes it again.
 pub fn leave() {
@@ -51,9 +54,31 @@ pub struct Titles {
     pub retries: bool,
 }
 
+/// Standard error, to which pictures go whole: whoever stops this process does not stop it amidst a control sequence. It
+/// never fails, as a terminal that goes away must not end a rescue.
+#[derive(Default)]
+struct Screen {
+    picture: Vec<u8>,
+}
+
+impl Write for Screen {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.picture.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if !IS_GONE.load(Ordering::SeqCst) && io::stderr().write_all(&self.picture).is_err() {
+            IS_GONE.store(true, Ordering::SeqCst);
+        }
+        self.picture.clear();
+        Ok(())
+    }
+}
+
 /// Draws on standard error.
 pub struct Live {
-    terminal: Terminal<CrosstermBackend<Stderr>>,
+    terminal: Terminal<CrosstermBackend<Screen>>,
     tracker: Tracker,
     titles: Titles,
     drawn_at: Option<u64>,
@@ -65,7 +90,7 @@ pub struct Live {
 impl Live {
     /// Takes the terminal; `None` if there is none to take. `continued` is set when the terminal was somebody else's.
     pub fn start(titles: Titles, continued: Arc<AtomicBool>) -> Option<Live> {
-        let mut backend = CrosstermBackend::new(std::io::stderr());
+        let mut backend = CrosstermBackend::new(Screen::default());
         backend.size().ok()?;
         backend.hide_cursor().ok()?;
         let terminal = Terminal::new(backend).ok()?;
@@ -85,6 +110,9 @@ impl Live {
     }
 
     fn draw(&mut self, report: &Report<'_>) {
+        if IS_GONE.load(Ordering::SeqCst) {
+            return;
+        }
         if self.continued.swap(false, Ordering::SeqCst) {
             IS_SHOWN.store(false, Ordering::SeqCst);
         }
@@ -93,13 +121,13 @@ impl Live {
             let _ = std::io::stderr().execute(terminal::Clear(terminal::ClearType::All));
             // A new one knows that nothing is drawn yet. Asking the old one to clear itself would write a question to
             // standard output, and wait seconds for a terminal there to answer it.
-            if let Ok(terminal) = Terminal::new(CrosstermBackend::new(std::io::stderr())) {
+            if let Ok(terminal) = Terminal::new(CrosstermBackend::new(Screen::default())) {
                 self.terminal = terminal;
             }
             let _ = self.terminal.hide_cursor();
         }
         let (tracker, titles) = (&self.tracker, &self.titles);
-        // A terminal that went away does not stop a rescue.
+        // What cannot be drawn is missed by nobody.
         let _ = self.terminal.draw(|frame| render(frame.area(), frame.buffer_mut(), tracker, titles, report));
     }
 }
