@@ -76,6 +76,18 @@ pub enum SinkAction {
     Measure,
 }
 
+impl SinkAction {
+    /// Words for the place, where the action has one.
+    fn place(self, at: Offset) -> String {
+        match self {
+            SinkAction::Open | SinkAction::Flush | SinkAction::Measure => String::new(),
+            SinkAction::Write | SinkAction::Read | SinkAction::Extend | SinkAction::Allocate => {
+                format!(" at {at}")
+            }
+        }
+    }
+}
+
 /// Makes `range` read as zeros where there is no shorter way than writing them.
 fn write_out_zeros<S: BlockSink + ?Sized>(sink: &mut S, range: ByteRange) -> Result<(), SinkError> {
     let zeros = crate::buffer::zeroed(range.length().min(1 << 20) as usize);
@@ -104,7 +116,7 @@ impl std::fmt::Display for SinkAction {
 
 /// A sink failed.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("{}: cannot {action} the destination at {at}", path.display())]
+#[error("{}: cannot {action} the destination{}", path.display(), action.place(*at))]
 pub struct SinkError {
     /// Its name.
     pub path: PathBuf,

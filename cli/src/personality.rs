@@ -78,17 +78,16 @@ impl Complaint {
         Complaint { status, ..self }
     }
 
+    /// Which file, what is wrong, and what the system said.
+    pub fn message(&self) -> String {
+        let file = self.file.as_ref().map_or(String::new(), |file| format!("{file}: "));
+        let cause = self.cause.map_or(String::new(), |cause| format!(": {cause}"));
+        format!("{file}{}{cause}", self.text)
+    }
+
     /// Prints it on standard error as the words of `program`, which was called as `argv0`.
     pub fn print(&self, program: &str, argv0: &OsStr) {
-        let mut text = format!("{program}: ");
-        if let Some(file) = &self.file {
-            text.push_str(&format!("{file}: "));
-        }
-        text.push_str(&self.text);
-        if let Some(cause) = self.cause {
-            text.push_str(&format!(": {cause}"));
-        }
-        text.push('\n');
+        let mut text = format!("{program}: {}\n", self.message());
         if self.hint == Hint::Help {
             text.push_str(&format!("Try '{} --help' for more information.\n", argv0.to_string_lossy()));
         }

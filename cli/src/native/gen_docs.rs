@@ -34,7 +34,7 @@ const PAGES: [Page; 3] = [
         usage: "[options] mapfile",
     },
     Page {
-        name: "rescue",
+        name: "diskwright rescue",
         about: "Read everything that can be read from a failing disk: good parts first, resumable at any moment",
         usage: "[options] SOURCE DESTINATION [MAP]",
     },

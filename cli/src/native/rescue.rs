@@ -53,6 +53,9 @@ use summary::Summary;
 use timings::Timings;
 use wanted::{Destination, Wanted};
 
+/// What its messages begin with.
+const NAME: &str = "diskwright rescue";
+
 /// Runs the command with its words, from `diskwright rescue` on.
 pub fn run(words: Vec<OsString>) -> ExitCode {
     if let guard::Role::Guard(code) = guard::divide(&words) {
@@ -60,7 +63,7 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
     }
     match wanted::parse(words).and_then(|wanted| wanted.map_or(Ok(ExitCode::SUCCESS), rescue)) {
         Ok(code) => code,
-        Err(failure) => failure.report("diskwright rescue"),
+        Err(failure) => ExitCode::from(failure.report(NAME)),
     }
 }
 
@@ -105,8 +108,6 @@ fn rescue(mut wanted: Wanted) -> Result<ExitCode, Failure> {
     let (patience, share) = (wanted.read_patience, wanted.share);
     let options = RescueOptions { patience, share, ..options(job, &begin) };
     let mut strategy = Classic::new(session::classic_options(job, &begin));
-    wanted.announce(&info, &begin);
-
     let signals =
         Signals::listen().map_err(|e| Failure::system(format!("cannot listen for signals: {e}")))?;
     let identity = files::identity_comment(&info);
@@ -119,6 +120,8 @@ fn rescue(mut wanted: Wanted) -> Result<ExitCode, Failure> {
     if let Some(path) = wanted.map.as_deref().filter(|_| is_first) {
         create_map(path, &heading(None), &begin)?;
     }
+    // From here on nothing ends without being told of: who reads a first line may wait for a last one.
+    wanted.announce(&info, &begin);
     let keeper = wanted.map.as_deref().map(|path| {
         let (save_secs, sync_secs, journal) = (job.save_interval, job.sync_interval, wanted.journal);
         let options = KeeperOptions { save_secs, sync_secs, journal };
@@ -164,7 +167,10 @@ fn rescue(mut wanted: Wanted) -> Result<ExitCode, Failure> {
         map: wanted.map.as_deref(),
         prefixes: job.prefixes,
     };
-    let verdict = judge(wanted, &origin, &book, displays.fingerprint.take())?;
+    let (verdict, code) = match judge(wanted, &origin, &book, displays.fingerprint.take()) {
+        Ok(verdict) => (verdict, code),
+        Err(failure) => (None, failure.report(NAME)),
+    };
     wanted.conclude(&summary, &person, verdict.as_ref(), code);
     Ok(ExitCode::from(code))
 }

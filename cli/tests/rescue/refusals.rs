@@ -105,7 +105,57 @@ fn bad_input_gets_a_message_that_says_what_and_where() {
     bench.rescue(&fifo, &[]).expect(4).says("cannot be read at a chosen position");
     bench.rescue(bench.folder.path(), &[]).expect(2).says("this is a folder");
     std::fs::write(bench.path("empty"), "").expect("a file");
-    bench.rescue(&bench.path("empty"), &[]).expect(0);
+    let ended = bench.rescue(&bench.path("empty"), &[]).expect(0);
+    ended.says("(0 B, sectors");
+    ended.says("The source has no bytes");
+}
+
+#[test]
+fn a_device_without_bytes_is_no_rescue_that_went_well() {
+    let bench = Bench::new();
+    std::fs::write(bench.path("nothing"), "").expect("a file");
+    let device = rig::LoopDevice::over(&bench.path("nothing"));
+    bench.rescue(device.path(), &[]).expect(3).says("this device has no bytes");
+    assert!(!bench.image().exists());
+}
+
+#[test]
+fn names_that_lead_nowhere_are_told_with_what_to_do() {
+    let bench = Bench::new();
+    image_file(&bench, "source", 1 << 20);
+    let rescue = |names: &[&str]| {
+        let mut command = bench.command();
+        command.arg("rescue").args(names);
+        Ended::of(command.output().expect("diskwright runs"))
+    };
+    rescue(&["", "image"]).expect(2).says("SOURCE is an empty name");
+    rescue(&["source", ""]).expect(2).says("DESTINATION is an empty name");
+    rescue(&["source", "image", ""]).expect(2).says("MAP is an empty name");
+    rescue(&["nowhere", "image"]).expect(4).says("check the name");
+    let ended = rescue(&["source", "nowhere/image"]).expect(4);
+    ended.says("nowhere/image: cannot open the destination: No such file or directory");
+    ended.says("check the name and its folder");
+    rescue(&["--log-reads=/dev/null", "source", "image"]).expect(2).says("/dev/null: Logfile exists");
+    // No line of a first kind without one of a last kind.
+    let ended = rescue(&["--json", "source", "image", "nowhere/map"]).expect(4);
+    ended.says("nowhere/map: cannot create the map");
+    assert_eq!(ended.stdout, "");
+}
+
+#[test]
+fn a_map_that_is_longer_than_the_source_is_another_ones() {
+    let bench = Bench::new();
+    image_file(&bench, "source", 1 << 20);
+    let source = bench.path("source");
+    let map = "0 ? 1\n0 0x200000 ?\n";
+    std::fs::write(bench.path("image.map"), map).expect("a map");
+    let ended = bench.rescue(&source, &[]).expect(2);
+    ended.says("image.map: this map was made from another source (at least 2097152 bytes)");
+    assert_eq!(std::fs::read_to_string(bench.path("image.map")).expect("a map"), map);
+    bench.rescue(&source, &["--force"]).expect(0);
+    // The size of a character device is never known.
+    std::fs::write(bench.path("image.map"), "0 ? 1\n0 0x7FFFFFFFFFFFFFFF ?\n").expect("a map");
+    bench.rescue(&source, &[]).expect(0);
 }
 
 #[test]

@@ -4,7 +4,6 @@
 
 use std::error::Error;
 use std::io::Write;
-use std::process::ExitCode;
 
 use super::checks::Refusal;
 use crate::personality::{Complaint, Hint};
@@ -40,16 +39,21 @@ impl Failure {
         Failure { text, status: SYSTEM }
     }
 
+    /// The drive is not there.
+    pub fn lost(text: String) -> Failure {
+        Failure { text, status: STOPPED }
+    }
+
     /// A map cannot be understood.
     pub fn bad_input(text: String) -> Failure {
         Failure { text, status: BAD_INPUT }
     }
 
     /// Tells it and returns the exit status.
-    pub fn report(&self, program: &str) -> ExitCode {
+    pub fn report(&self, program: &str) -> u8 {
         // Nobody is left to be told when standard error is gone.
         let _ = writeln!(std::io::stderr(), "{program}: {}", self.text);
-        ExitCode::from(self.status)
+        self.status
     }
 }
 
@@ -62,18 +66,13 @@ impl From<Refusal> for Failure {
 /// A complaint in the words of ddrescue, with the exit status of a native command.
 impl From<Complaint> for Failure {
     fn from(complaint: Complaint) -> Failure {
-        let mut text = complaint.file.map_or(String::new(), |file| format!("{file}: "));
-        text.push_str(&complaint.text);
-        if let Some(cause) = complaint.cause {
-            text.push_str(&format!(": {cause}"));
-        }
         let status = match (complaint.status, complaint.hint) {
             (0, _) => DONE,
             (2, _) => BAD_INPUT,
             (_, Hint::Help) => USAGE,
             _ => SYSTEM,
         };
-        Failure { text, status }
+        Failure { text: complaint.message(), status }
     }
 }
 

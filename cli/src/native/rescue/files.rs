@@ -50,13 +50,34 @@ fn open_file(wanted: &Wanted) -> Result<FileSource, Failure> {
     let is_device =
         std::fs::metadata(&wanted.source).is_ok_and(|metadata| metadata.file_type().is_block_device());
     let access = wanted.access.unwrap_or(if is_device { Access::Direct } else { Access::Buffered });
-    open(access).map_err(|error| match (&error, access) {
+    let source = open(access).map_err(|error| match (&error, access) {
         (SourceError::Open { errno: Errno::EINVAL, .. }, Access::Direct) => Failure::system(format!(
             "{}: it cannot be read past the page cache; give --buffered (which may widen damage to 4096 bytes)",
             wanted.source.display()
         )),
+        (SourceError::Open { errno, .. }, _) => Failure::system(chain(&error) + advice_on(*errno)),
         _ => Failure::system(chain(&error)),
-    })
+    })?;
+    if is_device && source.info().size.is_none() {
+        // Nothing could be read, and nothing be missing: that must not look like a rescue that went well.
+        return Err(Failure::lost(format!(
+            "{}: this device has no bytes: there is no medium in it, or the drive has not come up; insert one, or \
+             switch the drive off and on, then run this again",
+            wanted.source.display()
+        )));
+    }
+    Ok(source)
+}
+
+/// What to do about a file or device that cannot be opened.
+fn advice_on(errno: Errno) -> &'static str {
+    use nix::errno::Errno as E;
+    match E::from_raw(errno.0) {
+        E::ENOENT | E::ENOTDIR => "; check the name and its folder",
+        E::EACCES | E::EPERM => "; run this as somebody who may, such as root",
+        E::ENOMEDIUM | E::ENXIO | E::ENODEV => "; insert a medium, or reconnect the drive",
+        _ => "",
+    }
 }
 
 /// Refuses positions that the source does not have, or that no destination could have.
@@ -106,8 +127,9 @@ pub(super) fn join_journal(wanted: &Wanted) -> Result<(), Failure> {
         // A map that cannot be understood is told of by whoever reads it.
         Err(e) if e.kind() == std::io::ErrorKind::InvalidData => {}
         Err(e) => {
-            let what = "cannot join the map with its journal";
-            return Err(Failure::system(format!("{}: {what}: {e}", journal.display())));
+            let (path, journal, advice) = (path.display(), journal.display(), advice_on(Errno::of(&e)));
+            let what = format!("cannot bring the journal {journal} into this map");
+            return Err(Failure::system(format!("{path}: {what}: {e}{advice}")));
         }
     }
     Ok(())
@@ -165,6 +187,7 @@ pub(super) fn check_belonging(
             now: words(&now),
         }));
     }
+    check_reach(wanted, info, mapfile)?;
     let Destination::File(path) = &wanted.destination else { return Ok(()) };
     let last = mapfile.map.previous_with(Status::Finished, Offset::MAX);
     let needed =
@@ -186,6 +209,23 @@ pub(super) fn check_belonging(
     Ok(())
 }
 
+/// Refuses a map that goes on where the source has ended: it is another one's, whoever made it.
+fn check_reach(wanted: &Wanted, info: &DeviceInfo, mapfile: &Mapfile) -> Result<(), Refusal> {
+    let (Some(map), Some(size), Some(extent)) = (&wanted.map, info.size, mapfile.map.extent()) else {
+        return Ok(());
+    };
+    // One that was made while nobody knew the size has no end.
+    let is_longer = extent.end().bytes() > size && extent.end() < Offset::MAX;
+    if is_longer && !wanted.job.complete_only && wanted.overwrite() == Overwrite::Never {
+        return Err(Refusal::OtherSource {
+            map: map.clone(),
+            then: format!("at least {} bytes", extent.end().bytes()),
+            now: format!("{size} bytes"),
+        });
+    }
+    Ok(())
+}
+
 fn has_content(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0)
 }
@@ -201,7 +241,8 @@ pub(super) fn open_sink(wanted: &Wanted) -> Result<Box<dyn BlockSink>, Failure> 
         holes: true,
         read_only: false,
     };
-    let mut sink = FileSink::open(path, options).map_err(|e| Failure::system(chain(&e)))?;
+    let mut sink =
+        FileSink::open(path, options).map_err(|e| Failure::system(chain(&e) + advice_on(e.errno)))?;
     sink.size().map_err(|e| Failure::system(chain(&e)))?;
     Ok(Box::new(sink))
 }

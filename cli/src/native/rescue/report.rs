@@ -70,7 +70,7 @@ impl Wanted {
             return;
         }
         let bytes = |count| format!("{}B", number::size(count, self.job.prefixes));
-        let size = begin.size.map_or("unknown size".into(), bytes);
+        let size = begin.size.or(info.size).map_or("unknown size".into(), bytes);
         let how = if is_direct { "past the page cache" } else { "through the page cache" };
         let mut text = format!(
             "diskwright {}: rescuing {} ({size}, sectors of {} bytes, read {how}) into {}\n",

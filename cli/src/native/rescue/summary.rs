@@ -113,6 +113,9 @@ impl Summary<'_> {
             Ending::Interrupted if self.map.is_some() => format!("Stopped. Go on with: {again}"),
             Ending::Limits(_) if self.map.is_some() => format!("A limit stopped it. Go on with: {again}"),
             Ending::Interrupted | Ending::Limits(_) => "Without a map this cannot be resumed.".into(),
+            Ending::Finished if book.domain_bytes() == 0 => {
+                "The source has no bytes: make sure that it is the right one.".into()
+            }
             Ending::Finished if book.is_complete() => "Nothing is missing.".into(),
             Ending::Finished if self.map.is_none() => return None,
             Ending::Finished if self.is_partial => {

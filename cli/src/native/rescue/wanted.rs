@@ -125,7 +125,8 @@ fn parse_line(words: &[OsString], typed: Vec<OsString>) -> Result<Option<Wanted>
             }
         }
     }
-    let wish = job::evaluate(&typed, &gnu, &line.names).map_err(|refusal| usage(refusal.complaint.text))?;
+    let wish =
+        job::evaluate(&typed, &gnu, &line.names).map_err(|refusal| usage(refusal.complaint.message()))?;
     let mut job = match wish {
         Wish::Help => {
             print(&DIALECT.help("diskwright rescue"))?;
@@ -140,6 +141,13 @@ fn parse_line(words: &[OsString], typed: Vec<OsString>) -> Result<Option<Wanted>
     let [Some(source), Some(destination), map] = job.names.clone() else {
         return Err(usage("SOURCE and DESTINATION must be given.".into()));
     };
+    for (what, name) in
+        [("SOURCE", Some(&source)), ("DESTINATION", Some(&destination)), ("MAP", map.as_ref())]
+    {
+        if name.is_some_and(|name| name.as_os_str().is_empty()) {
+            return Err(usage(format!("{what} is an empty name; is a variable of the shell not set?")));
+        }
+    }
     let mut simulation = Simulation::named(&source)?;
     match (&mut simulation, pace) {
         (Some(simulation), pace) => {
