@@ -29,7 +29,7 @@ pub use keeper::{Keeper, KeeperError, KeeperOptions};
 pub use limits::{Limit, Limits};
 pub use operator::{LostRemedy, Operator, SaveRemedy, Unattended};
 pub use rates::{Rates, RatesOptions};
-pub use rescue::{Ending, Interrupt, Marking, Pause, Rescue, RescueOptions, Surroundings, Trouble};
+pub use rescue::{Ending, Interrupt, Marking, Pause, Recheck, Rescue, RescueOptions, Surroundings, Trouble};
 pub use store::{FileStore, MapStore, MemoryStore};
 pub use strategy::{Strategy, View};
 pub use writer::{Holes, WriteOptions};

@@ -3,7 +3,7 @@
 //! Owns the order of these, and what happens when one of them fails. Must not know how anything is worded, nor decide
 //! what to read.
 
-use block::{BlockSink, BlockSource, ByteRange, Clock, Nanos, Offset, Patience, Recovery};
+use block::{BlockSink, BlockSource, ByteRange, Clock, Nanos, Offset, Recovery};
 use map::{Phase, Position, Status};
 
 use crate::ahead::Reader;
@@ -19,11 +19,13 @@ mod burst;
 mod ending;
 mod options;
 mod reading;
+mod recheck;
 mod saving;
 
 pub use ending::{Ending, Trouble};
 use ending::{Stop, ending_of};
 pub use options::{Marking, Pause, RescueOptions};
+pub use recheck::Recheck;
 
 /// Whether somebody asked to stop.
 pub type Interrupt<'a> = dyn Fn() -> bool + 'a;
@@ -65,9 +67,7 @@ pub struct Rescue<'a> {
     stage: Option<Stage>,
     /// Bytes read briskly and without damage since the last damage or slow read; nearly enough of them at the start.
     clean: u64,
-    last_good: Option<(Offset, Vec<u8>)>,
-    /// What reading the last good sector again showed.
-    suspicion: Option<Trouble>,
+    witness: recheck::Witness,
     image_untrusted: bool,
     /// When the device was found to be gone; until a read is answered again.
     lost_since: Option<Nanos>,
@@ -95,8 +95,7 @@ impl<'a> Rescue<'a> {
             rates,
             position,
             stage: None,
-            last_good: None,
-            suspicion: None,
+            witness: recheck::Witness::default(),
             image_untrusted: false,
             lost_since: None,
             burst: burst::Burst::new(),
@@ -200,9 +199,9 @@ impl<'a> Rescue<'a> {
             };
             at = sweep.after(done.range);
             if let Err(stop) = self.stop_at(self.options.limits.passed_by_reads(&self.rates)) {
-                if done.failed && self.options.check_on_error {
+                if done.failed {
                     // Worse than a limit: what can be read may be wrong.
-                    self.check_last_good()?;
+                    self.recheck()?;
                     self.stop_if_suspicious()?;
                 }
                 return Err(stop);
@@ -261,12 +260,6 @@ impl<'a> Rescue<'a> {
     fn stop_before_phase(&mut self) -> Result<(), Stop> {
         self.stop_if_suspicious()?;
         self.stop_at(self.options.limits.passed(&self.book, &self.rates))
-    }
-
-    /// What the last good sector showed stops the run at the next read, so that a resume does not try the bad place
-    /// again.
-    fn stop_if_suspicious(&mut self) -> Result<(), Stop> {
-        self.suspicion.take().map_or(Ok(()), |trouble| Err(Stop::Failed(trouble)))
     }
 
     fn stop_at(&mut self, limits: Vec<Limit>) -> Result<(), Stop> {
@@ -335,7 +328,7 @@ impl<'a> Rescue<'a> {
         if self.options.marking == Marking::AtOnce {
             self.reader.source.presence().map_err(|error| Stop::Failed(Trouble::Source(error)))?;
         }
-        if self.options.check_on_error { self.check_last_good() } else { Ok(()) }
+        self.recheck()
     }
 
     /// Does what the options ask for after a failed or slow read.
@@ -359,27 +352,6 @@ impl<'a> Rescue<'a> {
             Pause::Sleep(pause) => self.clock.sleep(pause),
             Pause::Shown(secs) => self.rates.add_shown_pause(secs),
         }
-        Ok(())
-    }
-
-    fn check_last_good(&mut self) -> Result<(), Stop> {
-        let Some((at, expected)) = self.last_good.clone() else {
-            self.suspicion = Some(Trouble::NoGoodSectorYet);
-            return Ok(());
-        };
-        let range = ByteRange::new(at, expected.len() as u64);
-        let (buffer, result) =
-            self.watched(range, |reader, wait| reader.single(range, Patience::Endless, wait))?;
-        let trouble = match result {
-            Ok(reply) if reply.good_bytes(expected.len()) < expected.len() => {
-                Some(Trouble::NoMoreData { at })
-            }
-            Ok(_) if buffer[..expected.len()] != expected[..] => Some(Trouble::InconsistentData { at }),
-            Ok(_) => None,
-            Err(_) => Some(Trouble::NoMoreData { at }),
-        };
-        self.reader.recycle(buffer);
-        self.suspicion = trouble;
         Ok(())
     }
 

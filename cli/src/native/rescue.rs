@@ -13,8 +13,8 @@ use block::{BlockSink, ByteRange, Clock, Offset, SourceError, WallClock};
 use engine::rescue::Surroundings;
 use engine::strategy::Classic;
 use engine::{
-    Book, Ending, FileStore, Fingerprint, Holes, Keeper, KeeperOptions, Marking, Rescue, RescueOptions,
-    Stage, Strategy, WriteOptions,
+    Book, Ending, FileStore, Fingerprint, Holes, Keeper, KeeperOptions, Marking, Recheck, Rescue,
+    RescueOptions, Stage, Strategy, WriteOptions,
 };
 use map::mapfile::Heading;
 
@@ -106,7 +106,9 @@ fn rescue(mut wanted: Wanted) -> Result<ExitCode, Failure> {
         (Some(path), None) => Some(Timings::create(path, &info, Arc::new(WallClock::new()))?),
     };
     let (patience, share) = (wanted.read_patience, wanted.share);
-    let options = RescueOptions { patience, share, ..options(job, &begin) };
+    let options = options(job, &begin);
+    let recheck = wanted.check_every.map_or(options.recheck, Recheck::EveryErrors);
+    let options = RescueOptions { patience, share, recheck, ..options };
     let mut strategy = Classic::new(session::classic_options(job, &begin));
     let signals =
         Signals::listen().map_err(|e| Failure::system(format!("cannot listen for signals: {e}")))?;

@@ -192,6 +192,29 @@ fn a_signal_while_reads_come_back_saves_and_ends_by_that_signal() {
 }
 
 #[test]
+fn what_could_be_read_is_read_again_after_so_many_errors_if_that_is_asked_for() {
+    let bad = vec![
+        BadRange::new(1 << 20..(1 << 20) + 512, libc::EIO),
+        BadRange::new(3 << 20..(3 << 20) + 512, libc::EIO),
+    ];
+    let file = FaultyFile::serve(FaultyFileOptions { size: 4 << 20, bad, ..FaultyFileOptions::default() });
+    let looks = |option: &str| {
+        let bench = Bench::new();
+        let before = file.requests().len();
+        bench.rescue(&file.path(), &[option, "--no-trim", "--no-scrape"]).expect(1);
+        let requests = file.requests().split_off(before);
+        let one_sector = |at: u64| requests.iter().filter(|request| request.bytes == (at..at + 512)).count();
+        // The first sectors of the reads before each error.
+        [one_sector((1 << 20) - 65536), one_sector((3 << 20) - 65536)]
+    };
+    assert_eq!(looks("--check-every=1"), [1, 1]);
+    assert_eq!(looks("--check-every=2"), [1, 0]);
+    assert_eq!(looks("--check-every=3"), [0, 0]);
+    let bench = Bench::new();
+    bench.rescue(&file.path(), &["--check-every=0"]).expect(2).says("--check-every");
+}
+
+#[test]
 fn a_terminal_that_is_closed_ends_no_rescue_before_its_map_is_saved() {
     let size = 32 << 20;
     let file = FaultyFile::serve(FaultyFileOptions { size, ..FaultyFileOptions::default() });

@@ -4,6 +4,7 @@
 
 use block::{Nanos, Patience};
 
+use super::Recheck;
 use crate::{Limits, RatesOptions, WriteOptions};
 
 /// How the loop behaves, apart from what the strategy decides.
@@ -31,8 +32,8 @@ pub struct RescueOptions {
     pub marking: Marking,
     /// Close and open the source again after each failed or slow read.
     pub reopen_on_error: bool,
-    /// After an error, read the last good sector again and stop if it is not the same.
-    pub check_on_error: bool,
+    /// When to read the last good sector again, and to stop if it is not the same.
+    pub recheck: Recheck,
     /// Pause after each failed or slow read.
     pub pause_on_error: Pause,
     /// Pause before each pass but the first.
@@ -56,7 +57,7 @@ impl Default for RescueOptions {
             patience: Patience::Endless,
             marking: Marking::AfterPresence,
             reopen_on_error: false,
-            check_on_error: false,
+            recheck: Recheck::Never,
             pause_on_error: Pause::None,
             pause_on_pass: Nanos::ZERO,
             read_rate_max: None,

@@ -9,7 +9,7 @@ use block::{
 };
 use map::{Phase, Status};
 
-use super::{Done, Marking, Rescue, Stop, Trouble, tell};
+use super::{Done, Marking, Recheck, Rescue, Stop, Trouble, tell};
 use crate::ahead::{Fetched, Reader};
 use crate::keeper::Occasion;
 use crate::writer::Writer;
@@ -59,7 +59,7 @@ impl<'a> Rescue<'a> {
     /// Reads a row of requests as one, if nothing speaks against it and all of it is good.
     pub(super) fn joined(&mut self, sweep: &Sweep, at: Offset) -> Result<Option<Done>, Stop> {
         let is_far = self.options.ahead_after.is_some_and(|bytes| self.clean >= bytes);
-        let is_free = self.options.read_rate_max.is_none() && !self.options.check_on_error;
+        let is_free = self.options.read_rate_max.is_none() && self.options.recheck != Recheck::EachError;
         if !is_far || !is_free || sweep.stage.phase != Phase::Copying || !self.reader.reads_ahead(sweep.unit)
         {
             return Ok(None);
@@ -122,6 +122,9 @@ impl<'a> Rescue<'a> {
             }
             Direction::Backwards => ByteRange::between(range.start(), (range.start() + 1).align_up(unit)),
         };
+        if !data.is_empty() {
+            self.remember(last, &data[(last.start() - range.start()) as usize..]);
+        }
         // Saved maps and the last screen tell of the last read, whatever it was joined with.
         self.position.at = match direction {
             Direction::Forwards => last.start(),
@@ -257,7 +260,7 @@ impl<'a> Rescue<'a> {
     /// Asks the source for answers only, where nobody wants the bytes: one read, or a row of them. `None`: bytes must be
     /// read.
     fn examine(&mut self, sweep: &Sweep, request: ByteRange) -> Option<Result<Examined, SourceError>> {
-        let wants_bytes = self.writer.wants_bytes() || self.options.check_on_error;
+        let wants_bytes = self.writer.wants_bytes() || self.options.recheck != Recheck::Never;
         if wants_bytes {
             return None;
         }
@@ -468,12 +471,7 @@ impl<'a> Rescue<'a> {
         let tried =
             Tried { range: request, unit, direction, copied: good.length(), failed, errno, data, took };
         tell(self.observer, &Event::Tried(tried), &self.book, &self.rates, self.position, self.stage);
-        if self.options.check_on_error && good.length() >= self.options.sector {
-            let first = good.start().align_up(self.options.sector);
-            if first == good.start() {
-                self.last_good = Some((first, data[..self.options.sector as usize].to_vec()));
-            }
-        }
+        self.remember(request, data);
         let end_found = errno.is_none() && !rest.is_empty();
         if end_found {
             if let Some(size) = self.ends_early(request, reply)

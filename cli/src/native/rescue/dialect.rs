@@ -33,6 +33,7 @@ pub enum Own {
     Reflink,
     Journal,
     LogTimings,
+    CheckEvery,
 }
 
 const fn own(id: Own, longs: &'static [&'static str], value: Value, help: &'static str) -> OptionSpec<Word> {
@@ -60,6 +61,12 @@ const OWN: &[OptionSpec<Word>] = &[
         &["read-timeout"],
         Value::Required("interval"),
         "mark a read as failed that takes longer, and jump on [never]",
+    ),
+    own(
+        Own::CheckEvery,
+        &["check-every"],
+        Value::Required("n"),
+        "after every n errors read the last good sector again, and stop if it has changed [never]",
     ),
     own(
         Own::Pace,

@@ -88,7 +88,7 @@ impl Summary<'_> {
         if let Some(run) = self.tracker.sameness.longest() {
             lines.push(format!(
                 "Since the first error {} came in runs of equal sectors, the longest of {} at {}: the drive may give \
-                 stale data for good. Compare with --check-on-error, or read that area again later.",
+                 stale data for good. Compare with --check-every=100, or read that area again later.",
                 bytes(self.tracker.sameness.bytes()),
                 bytes(run.length()),
                 run.start(),

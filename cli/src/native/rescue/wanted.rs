@@ -4,6 +4,7 @@
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use block::device::DeviceInfo;
@@ -18,7 +19,7 @@ use super::simulated::Simulation;
 use crate::personality::arguments::{self, Given};
 use crate::personality::ddrescue::dialect::Id;
 use crate::personality::ddrescue::job::{self, Job, Wish};
-use crate::personality::number;
+use crate::personality::number::{self, IntegerRule};
 use simulator::Pace;
 
 /// How long a lost device is looked for, unless said otherwise.
@@ -43,6 +44,8 @@ pub(super) struct Wanted {
     pub(super) patience: Nanos,
     /// How long one read may take.
     pub(super) read_patience: Patience,
+    /// After how many errors the last good sector is read again, if not as `--check-on-error` has it.
+    pub(super) check_every: Option<NonZeroU64>,
     /// Where the time of each read is written.
     pub(super) log_timings: Option<PathBuf>,
     pub(super) display: Display,
@@ -86,7 +89,7 @@ fn parse_line(words: &[OsString], typed: Vec<OsString>) -> Result<Option<Wanted>
     let mut gnu: Vec<Given<Id>> = Vec::new();
     let (mut access, mut allow_mounted, mut patience, mut display) = (None, false, PATIENCE, None);
     let (mut read_patience, mut share, mut journal) = (Patience::Endless, false, false);
-    let (mut pace, mut log_timings) = (None, None);
+    let (mut pace, mut log_timings, mut check_every) = (None, None, None);
     for Given { id, name, value } in line.options {
         match id {
             Word::Gnu(id) => {
@@ -107,6 +110,12 @@ fn parse_line(words: &[OsString], typed: Vec<OsString>) -> Result<Option<Wanted>
                         given.name
                     ))
                 })?);
+            }
+            Word::Own(Own::CheckEvery) => {
+                let given = Given { id, name, value };
+                let count = number::parse_integer(given.bytes(), IntegerRule::count(1, i64::MAX))
+                    .map_err(|e| usage(e.message(given.bytes(), &given.name)))?;
+                check_every = NonZeroU64::new(count as u64);
             }
             Word::Own(Own::Reflink) => share = true,
             Word::Own(Own::Journal) => journal = true,
@@ -199,6 +208,7 @@ fn parse_line(words: &[OsString], typed: Vec<OsString>) -> Result<Option<Wanted>
         journal,
         patience,
         read_patience,
+        check_every,
         log_timings,
         display,
         words: typed,

@@ -10,8 +10,8 @@ use block::{BlockSink, BlockSource, ByteRange, Clock, Nanos, Offset, Patience, W
 use engine::strategy::Classic;
 use engine::strategy::classic::{ClassicOptions, Turning, UnreadInsides};
 use engine::{
-    Direction, Ending, FileStore, Holes, Keeper, KeeperOptions, Limits, Marking, RatesOptions, Rescue,
-    RescueOptions, Stage, Surroundings, Trouble, WriteOptions,
+    Direction, Ending, FileStore, Holes, Keeper, KeeperOptions, Limits, Marking, RatesOptions, Recheck,
+    Rescue, RescueOptions, Stage, Surroundings, Trouble, WriteOptions,
 };
 use map::{Masked, Phase, Position, RescueMap, Status};
 
@@ -192,7 +192,7 @@ pub fn rescue_options<S>(job: &Job, begin: &Start<S>) -> RescueOptions {
         patience: Patience::Endless,
         marking: Marking::AtOnce,
         reopen_on_error: job.reopen_on_error,
-        check_on_error: job.check_on_error,
+        recheck: if job.check_on_error { Recheck::EachError } else { Recheck::Never },
         pause_on_error: job.pause_on_error,
         pause_on_pass: Nanos::from_secs(job.pause_on_pass),
         read_rate_max: job.max_read_rate,
