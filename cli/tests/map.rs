@@ -110,6 +110,32 @@ fn a_result_replaces_a_file_whole_even_its_own_source() {
 }
 
 #[test]
+fn a_map_takes_the_place_of_a_map_only_and_nothing_is_written_to_a_disk() {
+    let folder = Folder::new();
+    let image = folder.path().join("image");
+    for content in [&b"\x00\x01"[..], b"GIF89a", b"#!\0"] {
+        fs::write(&image, content).unwrap();
+        let ended = folder.run("invert a.map -o image");
+        assert_eq!(ended.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&ended.stderr).contains("image: it exists and is no map"));
+        assert_eq!(fs::read(&image).unwrap(), content);
+    }
+    fs::write(&image, "").unwrap();
+    assert_eq!(folder.run("invert a.map -o image").status.code(), Some(0));
+    let disk = folder.path().join("disk");
+    fs::write(&disk, [7; 4096]).unwrap();
+    let options = rig::LoopOptions { writable: true, ..rig::LoopOptions::default() };
+    let device = rig::LoopDevice::with(&disk, options);
+    for command in ["invert a.map -o", "list a.map -o", "picture a.map --svg"] {
+        let ended = folder.run(&format!("{command} {}", device.path().display()));
+        assert_eq!(ended.status.code(), Some(2), "{command}");
+        assert!(String::from_utf8_lossy(&ended.stderr).contains("this is a device"), "{command}");
+    }
+    drop(device);
+    assert_eq!(fs::read(&disk).unwrap(), [7; 4096]);
+}
+
+#[test]
 fn unordered_blocks_become_a_map() {
     let folder = Folder::new();
     let expected = "0x00000000     ?               1\n0x00000000  0x00000200  -\n0x00000200  0x00000E00  *\n\

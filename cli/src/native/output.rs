@@ -4,6 +4,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use block::Errno;
@@ -64,6 +65,11 @@ impl Output {
                 written.map_err(|error| failed("write it", &path, &error)).map(|()| 0)
             }
             Output::File(path) => {
+                let kind = fs::metadata(&path).map(|metadata| metadata.file_type());
+                if kind.is_ok_and(|kind| kind.is_block_device()) {
+                    let advice = "this is a device, and what it holds would be lost; name a file";
+                    return Err(Failure::Usage(format!("{}: {advice}", path.display())));
+                }
                 replace(&path, write).map_err(|error| failed("write it", &path, &error))?;
                 Ok(0)
             }
@@ -73,7 +79,7 @@ impl Output {
 
 /// Writes beside the file, then moves into its place; follows links, and keeps mode and owner.
 fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    // A device or pipe is written as it is: nothing can take its place.
+    // A terminal or pipe is written as it is: nothing can take its place.
     if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         return write(&mut File::options().write(true).open(path)?);
     }

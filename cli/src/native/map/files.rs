@@ -88,10 +88,30 @@ pub(super) fn heading(file: &Mapfile, arguments: &[OsString]) -> Heading {
     Heading { comments }
 }
 
-/// Writes a map.
+/// Bytes that tell a map from an image.
+const HEAD_BYTES: u64 = 4096;
+
+/// Writes a map, in the place of a map at most: an image of the same name but for an ending is soon typed.
 pub(super) fn write_map(output: Output, heading: &Heading, file: &Mapfile) -> Result<u8, Failure> {
+    if let Output::File(path) = &output
+        && fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
+    {
+        let mut head = Vec::new();
+        let read = File::open(path).and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head));
+        read.map_err(|error| failed("look at what is there", path, &error))?;
+        if !is_like_a_map(&head) {
+            let advice = "it exists and is no map; name another file, or remove this one first";
+            return Err(Failure::Usage(format!("{}: {advice}", path.display())));
+        }
+    }
     file.map.check();
     let mut map = file.map.clone();
     map.merge();
     output.stream(|out| mapfile::write(out, heading, &file.position, &map))
+}
+
+/// Whether a file that begins like this may be a map: text that begins with a comment or a number.
+fn is_like_a_map(head: &[u8]) -> bool {
+    let first = head.iter().find(|byte| !byte.is_ascii_whitespace());
+    !head.contains(&0) && first.is_none_or(|byte| *byte == b'#' || byte.is_ascii_digit())
 }
