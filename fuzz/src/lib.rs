@@ -8,6 +8,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
+use block::timing_log::{self, TimingLog};
 use block::{ByteRange, Offset, RangeSet};
 use diskwright::personality::arguments::{self, OptionSpec, Value};
 use diskwright::personality::number::{self, IntegerRule};
@@ -16,6 +17,8 @@ use map::algebra::{self, Change, Compared, Logic};
 use map::list::{self, BitOrder};
 use map::mapfile::{self, Heading};
 use map::{Loose, Mapfile, RescueMap, Status};
+use simulator::fit::Fit;
+use simulator::recording::{Format, Reading, Recording};
 
 /// A reader under test.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +32,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     Target { name: "mapfile", run: mapfile, words: MAPFILE_WORDS },
     Target { name: "mapfile_loose", run: mapfile_loose, words: MAPFILE_WORDS },
     Target {
@@ -42,6 +45,7 @@ pub const TARGETS: [Target; 8] = [
     Target { name: "arguments", run: arguments, words: ARGUMENT_WORDS },
     Target { name: "command_line", run: command_line, words: COMMAND_LINE_WORDS },
     Target { name: "numbers", run: numbers, words: NUMBER_WORDS },
+    Target { name: "log", run: log, words: LOG_WORDS },
 ];
 
 const MAPFILE_WORDS: &[&str] = &[
@@ -141,6 +145,56 @@ const NUMBER_WORDS: &[&str] = &[
     " ",
     "18446744073709551616",
 ];
+
+const LOG_WORDS: &[&str] = &[
+    "# Diskwright timing log 1\n",
+    "# size ",
+    " logical 512 physical 4096\n",
+    " ok ",
+    " error:5:512 ",
+    " end:0 ",
+    " gone ",
+    "512x3",
+    "512<3",
+    "slow=",
+    "softfail=",
+    "hardfail=",
+    "filesize=",
+    "delay=",
+    ",U,",
+    ",R,",
+    ",S,",
+    "0x",
+    "\t",
+    " ",
+    "\n",
+    "-1",
+    "18446744073709551615",
+    "1152921504606846976",
+];
+
+/// Logs of reads: what is read can be fitted, and our own can be written again and reads the same.
+pub fn log(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Ok(log) = TimingLog::parse(&text) {
+        let mut again = Vec::new();
+        let mut writer = timing_log::Writer::new(&mut again, &log.header).expect("a vector takes everything");
+        log.entries.iter().for_each(|entry| writer.put(entry).expect("a vector takes everything"));
+        let read =
+            TimingLog::parse(&String::from_utf8(again).expect("logs are text")).expect("what was written");
+        assert_eq!(read.entries, log.entries);
+    }
+    for (_, format) in Format::NAMES {
+        let reading = Reading { format: Some(format), ..Reading::default() };
+        // Periods are looked for in large drives, which takes long.
+        match Recording::parse(&text, reading) {
+            Ok(recording) if recording.extent() < 1 << 22 => {
+                assert!(!Fit::of(&recording).report().is_empty())
+            }
+            _ => {}
+        }
+    }
+}
 
 /// Strict mapfiles: what is read can be written, and reads the same.
 pub fn mapfile(bytes: &[u8]) {
