@@ -163,7 +163,9 @@ fn rescue(mut wanted: Wanted) -> Result<ExitCode, Failure> {
         command: &wanted.words,
         retried: job.retries != Some(0),
         is_partial: job.no_trim || job.no_scrape || job.passes != [true; 5],
-        is_buffered: info.is_block_device && !wanted.is_direct(&info),
+        is_buffered: info.is_block_device
+            && !wanted.is_direct(&info)
+            && u64::from(job.sector) < summary::PAGE,
         disk: Some(&info.disk_name).filter(|name| !name.is_empty()),
         copy: (&wanted.source, &wanted.destination_name()),
         map: wanted.map.as_deref(),

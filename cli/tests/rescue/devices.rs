@@ -127,6 +127,19 @@ fn a_drive_that_fails_everything_at_once_is_not_believed_and_nothing_of_that_is_
 }
 
 #[test]
+fn damage_in_whole_pages_is_told_of_and_how_to_get_the_sectors_in_between() {
+    let bad = vec![BadRange::new(1 << 20..(1 << 20) + 512, libc::EIO)];
+    let file = FaultyFile::serve(FaultyFileOptions { size: 4 << 20, bad, ..FaultyFileOptions::default() });
+    let device = LoopDevice::over(&file.path());
+    let bench = Bench::new();
+    bench.rescue(device.path(), &["--buffered"]).expect(1).says("whole pages of 4096 bytes");
+    assert!(bench.missing().iter().map(|(_, bytes, _)| bytes).sum::<u64>() >= 4096);
+    let ended = bench.rescue(device.path(), &["--retrim"]).expect(1);
+    assert!(!ended.stderr.contains("whole pages"), "{}", ended.stderr);
+    assert_eq!(bench.missing(), [(1 << 20, 512, Status::BadSector)]);
+}
+
+#[test]
 fn a_large_dead_area_that_fails_fast_is_damage_as_long_as_the_rest_answers() {
     let size = 4 << 20;
     let damage = vec![BadRange::new(1 << 20..3 << 20, libc::EIO)];

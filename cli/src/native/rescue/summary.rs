@@ -6,11 +6,15 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use block::RangeSet;
 use engine::{Book, Ending, Trouble};
 use map::Status;
 
-use super::tracker::{self, PageHabit, Tracker};
+use super::tracker::{self, Tracker};
 use crate::personality::number::{Prefixes, size};
+
+/// Bytes of a page of the system's cache.
+pub const PAGE: u64 = 4096;
 
 /// How a rescue ended, for whoever ran it.
 pub struct Summary<'a> {
@@ -26,7 +30,7 @@ pub struct Summary<'a> {
     pub retried: bool,
     /// Whether some phase was left out by an option.
     pub is_partial: bool,
-    /// Whether devices were read through the page cache.
+    /// Whether a device with sectors smaller than pages was read through the page cache.
     pub is_buffered: bool,
     /// The kernel's name of the disk, if it is one.
     pub disk: Option<&'a String>,
@@ -59,9 +63,9 @@ impl Summary<'_> {
                 bytes(book.bytes(Status::NonTried)),
             ));
         }
-        if self.is_buffered && self.tracker.fails_by_page == PageHabit::Pages {
+        if self.is_buffered && self.fails_by_page() {
             lines.push(
-                "Every failure covered whole pages of 4096 bytes: the page cache may have widened the damage. \
+                "All that failed lies in whole pages of 4096 bytes: the page cache may have widened the damage. \
                  Run again without --buffered, or with --idirect, and --retrim to get the sectors in between."
                     .into(),
             );
@@ -97,6 +101,17 @@ impl Summary<'_> {
         lines.extend(self.next());
         lines.extend(self.ways_around());
         lines
+    }
+
+    /// Whether all that failed lies in whole pages, as where the system reads more than it is asked for.
+    fn fails_by_page(&self) -> bool {
+        let mut failed = RangeSet::new();
+        let blocks = self.book.map().blocks();
+        let is_failed = |status| !matches!(status, Status::Finished | Status::NonTried);
+        blocks.filter(|block| is_failed(block.status)).for_each(|block| failed.insert(block.range));
+        let is_whole = |bytes: u64| bytes.is_multiple_of(PAGE);
+        let in_pages = |range: &block::ByteRange| is_whole(range.start().bytes()) && is_whole(range.length());
+        !failed.is_empty() && failed.ranges().iter().all(in_pages)
     }
 
     fn next(&self) -> Option<String> {
@@ -157,9 +172,7 @@ impl Summary<'_> {
 
     /// The command as it was given, with more options, as one can paste it.
     fn command_line(&self, more: &[&str]) -> String {
-        let mut words: Vec<String> = self.command.iter().map(quoted).collect();
-        // What was emptied once must not be emptied again.
-        words.retain(|word| word != "--truncate" && word != "-t");
+        let mut words: Vec<String> = repeatable(self.command).into_iter().map(quoted).collect();
         // Of two options that say the same the last one counts, and an option's value may be a word of its own: the new
         // ones go behind all the others.
         let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
@@ -168,6 +181,31 @@ impl Summary<'_> {
         words.splice(end..end, new);
         words.join(" ")
     }
+}
+
+/// The words of a command without what can be done once only: what was emptied must not be emptied again, and a log of
+/// timings is a new file.
+fn repeatable(command: &[OsString]) -> Vec<&OsString> {
+    let end = command.iter().position(|word| word == "--").unwrap_or(command.len());
+    let (mut options, names) = (command[..end].iter(), &command[end..]);
+    let mut kept = Vec::new();
+    while let Some(word) = options.next() {
+        let text = word.to_string_lossy();
+        let name = text.split('=').next().unwrap_or_default();
+        // A name may be cut as long as it is no other one's beginning.
+        if text == "-t" || (name.starts_with("--tru") && "--truncate".starts_with(name)) {
+            continue;
+        }
+        if name.starts_with("--log-t") && "--log-timings".starts_with(name) {
+            if !text.contains('=') {
+                options.next();
+            }
+            continue;
+        }
+        kept.push(word);
+    }
+    kept.extend(names);
+    kept
 }
 
 /// A word as one can paste it into a shell.
@@ -195,6 +233,25 @@ fn is_plain(character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_can_be_done_once_only_is_not_suggested_again() {
+        let left = |line: &str| {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            repeatable(&words)
+                .into_iter()
+                .map(|word| word.to_string_lossy().into_owned())
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        assert_eq!(left("d rescue -t a b"), "d rescue a b");
+        assert_eq!(left("d rescue --trunc --try-again a b"), "d rescue --try-again a b");
+        assert_eq!(left("d rescue --log-timings t a --log-t=t b"), "d rescue a b");
+        assert_eq!(
+            left("d rescue --log-reads r -- -t --log-timings"),
+            "d rescue --log-reads r -- -t --log-timings"
+        );
+    }
 
     #[test]
     fn any_name_comes_out_of_a_shell_as_it_went_in() {

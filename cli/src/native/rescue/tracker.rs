@@ -29,26 +29,12 @@ pub struct Tracker {
     pub failed_reads: u64,
     /// Those of them that took too long.
     pub reads_left_behind: u64,
-    /// Whether every failed read so far covered whole pages of 4096 bytes, and there were some.
-    pub fails_by_page: PageHabit,
     /// Limits that were passed.
     pub limits: Vec<Limit>,
     /// Whether the drive has stayed slow since its last error.
     pub slowdown: Slowdown,
     /// Data that looks too much alike, since the first error.
     pub sameness: Sameness,
-}
-
-/// Whether damage looks as if the system's pages widened it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PageHabit {
-    /// Nothing failed yet.
-    #[default]
-    Unknown,
-    /// Each failure covered whole pages.
-    Pages,
-    /// Some did not.
-    Sectors,
 }
 
 /// What keeps a rescue from reading on.
@@ -88,12 +74,6 @@ impl Tracker {
                 if tried.failed > 0 {
                     self.failed_reads += 1;
                     self.reads_left_behind += u64::from(tried.errno == Some(Errno::ETIMEDOUT));
-                    let start = tried.range.start().bytes() + tried.copied;
-                    let is_page = start.is_multiple_of(4096) && tried.failed.is_multiple_of(4096);
-                    self.fails_by_page = match (self.fails_by_page, is_page) {
-                        (PageHabit::Unknown | PageHabit::Pages, true) => PageHabit::Pages,
-                        _ => PageHabit::Sectors,
-                    };
                 }
                 let rates = report.rates;
                 self.slowdown.note(rates.now(), report.position.phase, rates.current(), self.failed_reads);
