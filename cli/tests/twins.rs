@@ -193,3 +193,26 @@ fn time_does_not_go_on_behind_the_horizon() {
         assert!(end < scenario.head.horizon.0 + Nanos::from_secs(1000), "{}: {end:?}", scenario.name);
     }
 }
+
+#[test]
+fn a_rescue_brings_what_the_scenario_expects() {
+    for scenario in twins() {
+        let output = assert_cmd::Command::cargo_bin("diskwright")
+            .expect("the program")
+            .args(["rescue", "--json", &format!("sim:{}", scenario.name), "discard:"])
+            .output()
+            .expect("it runs");
+        let stdout = String::from_utf8(output.stdout).expect("JSON is text");
+        let end: serde_json::Value = serde_json::from_str(stdout.lines().last().unwrap_or("")).expect("JSON");
+        let (rescued, recoverable) = (&end["rescued_bytes"], &end["recoverable_bytes"]);
+        let expected = &scenario.expect;
+        assert_eq!(
+            rescued.as_u64(),
+            expected.rescued_bytes,
+            "{}: of {recoverable} recoverable",
+            scenario.name
+        );
+        // Who promises less than could be had must say why.
+        assert_eq!(expected.because.is_some(), rescued != recoverable, "{}: of {recoverable}", scenario.name);
+    }
+}
