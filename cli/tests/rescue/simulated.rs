@@ -200,3 +200,21 @@ fn a_drive_that_was_logged_comes_home_as_a_scenario() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("real.log: already exists"));
     assert_eq!(blocks("real.log"), before);
 }
+
+#[test]
+fn the_readme_shows_what_its_first_command_prints() {
+    let bench = Bench::new();
+    let command = ["rescue", "--plain", "sim:dead-head-small", "out.img", "out.map"];
+    let output = bench.command().args(command).output().unwrap();
+    let picture = bench.command().args(["map", "picture", "out.map"]).output().unwrap();
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
+    let (printed, drawn) =
+        (String::from_utf8(output.stderr).unwrap(), String::from_utf8(picture.stdout).unwrap());
+    for line in printed.lines() {
+        let line = line.replace(env!("CARGO_BIN_EXE_diskwright"), "target/release/diskwright");
+        assert!(readme.contains(&format!("    {line}\n")), "the README does not show: {line}");
+    }
+    let rows = drawn.lines().filter(|line| readme.contains(&format!("    {line}\n"))).count();
+    assert!(rows >= 10, "the README draws another map: {drawn}");
+    assert_eq!(output.status.code(), Some(1));
+}
