@@ -205,6 +205,7 @@ mod tests {
         for medium in MEDIA {
             assert!(large.iter().any(|s| s.medium_name == medium.name), "no scenario is on {}", medium.name);
         }
+        assert!(large.iter().any(|s| s.replay.is_some()), "no scenario answers from a recording");
         assert!(large.iter().any(|s| s.medium.bytes() >= 20_000_000_000_000), "no scenario has 20 TB");
         for scenario in &all {
             let (name, bytes) = (&scenario.name, scenario.medium.bytes());
