@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
 use block::timing_log::{self, TimingLog};
-use block::{ByteRange, Offset, RangeSet};
+use block::{ByteRange, Nanos, Offset, RangeSet};
 use diskwright::personality::arguments::{self, OptionSpec, Value};
 use diskwright::personality::number::{self, IntegerRule};
 use diskwright::personality::{ddrescue, ddrescuelog};
@@ -19,6 +19,7 @@ use map::mapfile::{self, Heading};
 use map::{Loose, Mapfile, RescueMap, Status};
 use simulator::fit::Fit;
 use simulator::recording::{Format, Reading, Recording};
+use simulator::{Command, Scenario};
 
 /// A reader under test.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +33,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     Target { name: "mapfile", run: mapfile, words: MAPFILE_WORDS },
     Target { name: "mapfile_loose", run: mapfile_loose, words: MAPFILE_WORDS },
     Target {
@@ -46,6 +47,7 @@ pub const TARGETS: [Target; 9] = [
     Target { name: "command_line", run: command_line, words: COMMAND_LINE_WORDS },
     Target { name: "numbers", run: numbers, words: NUMBER_WORDS },
     Target { name: "log", run: log, words: LOG_WORDS },
+    Target { name: "scenario", run: scenario, words: SCENARIO_WORDS },
 ];
 
 const MAPFILE_WORDS: &[&str] = &[
@@ -172,6 +174,59 @@ const LOG_WORDS: &[&str] = &[
     "18446744073709551615",
     "1152921504606846976",
 ];
+
+const SCENARIO_WORDS: &[&str] = &[
+    "[disk]\n",
+    "[[fault]]\n",
+    "medium = \"hard-disk\"\n",
+    "medium = \"flash\"\n",
+    "medium = \"optical\"\n",
+    "medium = \"floppy\"\n",
+    "profile = \"pata40\"\n",
+    "kind = \"clusters\"\n",
+    "kind = \"scratch\"\n",
+    "kind = \"wear\"\n",
+    "count = ",
+    "size = \"1 MiB\"\n",
+    "heads = ",
+    "seed = ",
+    "0",
+    "1",
+    "-1",
+    "0.5",
+    "nan",
+    "inf",
+    "1e300",
+    "9223372036854775807",
+    "\"4 KiB\"",
+    "\"1 s\"",
+    "[0.0, 1.0]",
+    "[",
+    "]",
+    "\n",
+];
+
+/// Scenarios: what is read can be opened, made smaller and read from.
+pub fn scenario(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let Ok(scenario) = Scenario::parse("fuzzed", "fuzzed.toml", &text) else { return };
+    let small = scenario.small().and_then(Result::ok);
+    let again = Scenario::parse("fuzzed", "fuzzed.toml", &text).expect("what was read once");
+    for scenario in small.into_iter().chain([again]) {
+        let mut disk = scenario.disk(7).expect("what was opened once");
+        let sectors = disk.shape().sectors;
+        let mut now = Nanos::ZERO;
+        for step in 0..40 {
+            let at = sectors / 40 * step;
+            let reply = disk.serve(&Command { at, count: (sectors - at).min(128) }, now);
+            assert!(reply.done >= now, "time runs backwards");
+            now = if reply.done == Nanos::NEVER { disk.power_cycle(now) } else { reply.done };
+            if now == Nanos::NEVER {
+                break;
+            }
+        }
+    }
+}
 
 /// Logs of reads: what is read can be fitted, and our own can be written again and reads the same.
 pub fn log(bytes: &[u8]) {

@@ -15,6 +15,9 @@ use crate::media::MediaModel;
 use crate::scenario::kind::{FaultSpec, NamedFault};
 use crate::scenario::{Bytes, Time};
 
+/// Most sectors in all clusters together: each run of errors is kept in memory.
+const SECTORS_MAX: f64 = 32e6;
+
 /// Clusters of latent errors.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -81,7 +84,7 @@ impl NamedFault for Clusters {
 }
 
 impl FaultSpec for Clusters {
-    fn build(&self, _: &dyn MediaModel) -> Result<Box<dyn Fault>, String> {
+    fn build(&self, medium: &dyn MediaModel) -> Result<Box<dyn Fault>, String> {
         checks::shares("region", "the disk", self.region)?;
         checks::count("count", self.count)?;
         checks::count("singles", self.singles)?;
@@ -91,6 +94,13 @@ impl FaultSpec for Clusters {
         self.retry.map_or(Ok(()), |retry| checks::odds("retry", retry))?;
         if self.run_exponent <= 1.0 || self.gap_exponent <= 1.0 || self.run_max == 0 || self.gap_max == 0 {
             return Err("exponents of runs and gaps are above 1, their greatest lengths at least 1".into());
+        }
+        let sectors = self.extent_max.0 / u64::from(medium.shape().physical);
+        if self.count * sectors as f64 > SECTORS_MAX {
+            return Err(format!(
+                "{} clusters of up to {} may have more than {SECTORS_MAX} damaged sectors; give fewer or smaller ones",
+                self.count, self.extent_max
+            ));
         }
         Ok(Box::new(Laying { spec: self.clone() }))
     }

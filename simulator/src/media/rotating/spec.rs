@@ -12,6 +12,9 @@ use crate::law::Conditions;
 use crate::scenario::medium::{Healthy, MediumSpec, NamedMedium};
 use crate::scenario::{Bytes, Time};
 
+/// Most changes of the head from the first sector to the last: each one is kept in memory.
+const EXTENTS_MAX: u64 = 2_000_000;
+
 /// A hard disk: a class, and what is different on this one.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -118,8 +121,17 @@ impl MediumSpec for HardDisk {
         if !(0.0..1.0).contains(&profile.track_skew) || !(0.0..=0.1).contains(&profile.density_sigma) {
             return Err("track-skew is a share of a turn below 1, head-density a deviation up to 0.1".into());
         }
-        if profile.cylinders() > 50_000_000 {
-            return Err("there are more than 50 million cylinders; give more heads or longer tracks".into());
+        let tracks = u64::from(profile.cylinders()) * u64::from(profile.heads);
+        let extents = match profile.layout {
+            Layout::Cylinder | Layout::CylinderSerpentine => tracks,
+            Layout::Band | Layout::BandAlternate => tracks / u64::from(profile.band_tracks()),
+            Layout::ZoneByHead => u64::from(profile.zones) * u64::from(profile.heads),
+        };
+        if tracks > 1 << 32 || extents > EXTENTS_MAX {
+            return Err(format!(
+                "the head changes {extents} times on {tracks} tracks; at most {EXTENTS_MAX} times on 2^32 tracks: give \
+                 longer bands, another layout, longer tracks or a smaller size"
+            ));
         }
         Ok(())
     }
