@@ -61,9 +61,16 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
     if let guard::Role::Guard(code) = guard::divide(&words) {
         return code;
     }
+    // Whatever is wrong with the other words: a program that reads lines gets its first and its last one.
+    let wants_json = words.iter().take_while(|word| *word != "--").any(|word| word == "--json");
     match wanted::parse(words).and_then(|wanted| wanted.map_or(Ok(ExitCode::SUCCESS), rescue)) {
         Ok(code) => code,
-        Err(failure) => ExitCode::from(failure.report(NAME)),
+        Err(failure) => {
+            if wants_json {
+                json::write_failure(&failure.to_string(), failure.status());
+            }
+            ExitCode::from(failure.report(NAME))
+        }
     }
 }
 

@@ -139,7 +139,8 @@ fn names_that_lead_nowhere_are_told_with_what_to_do() {
     // No line of a first kind without one of a last kind.
     let ended = rescue(&["--json", "source", "image", "nowhere/map"]).expect(4);
     ended.says("nowhere/map: cannot create the map");
-    assert_eq!(ended.stdout, "");
+    let (first, last) = ended.stdout.split_once('\n').expect("two lines");
+    assert!(first.contains("\"event\":\"start\"") && last.contains("\"event\":\"end\""), "{}", ended.stdout);
 }
 
 #[test]
@@ -313,4 +314,29 @@ fn two_rescues_never_keep_one_map() {
     Ended::of(command.output().expect("diskwright runs")).expect(0);
     let names: Vec<_> = std::fs::read_dir(bench.folder.path()).expect("a folder").flatten().collect();
     assert!(names.iter().all(|entry| !entry.file_name().to_string_lossy().contains("lock")), "{names:?}");
+}
+
+#[test]
+fn a_program_that_reads_json_gets_a_first_and_a_last_line_even_when_nothing_begins() {
+    let bench = Bench::new();
+    std::fs::write(bench.path("source"), [7; 4096]).unwrap();
+    for (words, exit) in [
+        (&["missing", "image"][..], 4),
+        (&["source"], 2),
+        (&["--no-such-option", "source", "image"], 2),
+        (&["-s0", "source", "image"], 0),
+    ] {
+        let output = bench.command().args(["rescue", "--json"]).args(words).output().unwrap();
+        assert_eq!(output.status.code(), Some(exit), "{words:?}");
+        let lines: Vec<serde_json::Value> = String::from_utf8(output.stdout)
+            .unwrap()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{words:?}: {line}: {e}")))
+            .collect();
+        let [first, last] = &lines[..] else { panic!("{words:?}: {lines:?}") };
+        assert!(first["event"] == "start" && first["version"].is_string(), "{words:?}: {first}");
+        assert_eq!((&last["event"], &last["exit"]), (&"end".into(), &exit.into()), "{words:?}: {last}");
+        assert_eq!((&last["rescued_bytes"], &last["failed_reads"]), (&0.into(), &0.into()), "{words:?}");
+        assert!(last["error"].is_string(), "{words:?}: {last}");
+    }
 }

@@ -49,11 +49,22 @@ impl Failure {
         Failure { text, status: BAD_INPUT }
     }
 
+    /// The exit status.
+    pub fn status(&self) -> u8 {
+        self.status
+    }
+
     /// Tells it and returns the exit status.
     pub fn report(&self, program: &str) -> u8 {
         // Nobody is left to be told when standard error is gone.
         let _ = writeln!(std::io::stderr(), "{program}: {}", self.text);
         self.status
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
     }
 }
 

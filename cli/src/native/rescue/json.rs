@@ -3,6 +3,7 @@
 //! Owns the shape of each line. Byte counts are integers, which may exceed 2^53. Must not know terminals.
 
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use block::{Clock, Nanos, WallClock};
 use engine::{Event, Observer, Report};
@@ -41,8 +42,27 @@ impl Default for Json {
     }
 }
 
+/// Whether the first line has been written.
+static HAS_BEGUN: AtomicBool = AtomicBool::new(false);
+
+/// Writes the first and the last line of a rescue that does not begin, or the last one of one that cannot be concluded.
+pub fn write_failure(error: &str, exit: u8) {
+    if !HAS_BEGUN.load(Ordering::Relaxed) {
+        write(&json!({ "event": "start", "version": env!("CARGO_PKG_VERSION") }));
+    }
+    write(&json!({
+        "event": "end",
+        "rescued_bytes": 0,
+        "failed_reads": 0,
+        "ending": "not-begun",
+        "error": error,
+        "exit": exit,
+    }));
+}
+
 /// Writes one line. A closed standard output does not stop a rescue.
 pub fn write(line: &Value) {
+    HAS_BEGUN.store(true, Ordering::Relaxed);
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
