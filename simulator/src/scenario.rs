@@ -142,6 +142,41 @@ pub struct RescueAdvice {
     pub options: Vec<String>,
 }
 
+/// What a scenario may advise: how a disk is read. Which files are written, and over what, only a person decides.
+const ADVICE: [&str; 31] = [
+    "--binary-prefixes",
+    "--buffered",
+    "--check-every",
+    "--check-on-error",
+    "--cluster-size",
+    "--cpass",
+    "--delay-slow",
+    "--idirect",
+    "--input-position",
+    "--max-bad-areas",
+    "--max-error-rate",
+    "--max-read-errors",
+    "--max-read-rate",
+    "--max-slow-reads",
+    "--min-read-rate",
+    "--no-scrape",
+    "--no-trim",
+    "--pause-on-error",
+    "--pause-on-pass",
+    "--read-timeout",
+    "--reopen-on-error",
+    "--reset-slow",
+    "--retrim",
+    "--retry-passes",
+    "--reverse",
+    "--sector-size",
+    "--size",
+    "--skip-size",
+    "--timeout",
+    "--unidirectional",
+    "--wait-for-device",
+];
+
 /// `[expect]`: what a rescue with these options and the scenario's own seed brings.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -179,6 +214,8 @@ impl Scenario {
         let scenario = Scenario::parse_unbuilt(name, origin, text)?;
         // Whatever cannot be built is found now, with its place.
         scenario.disk(scenario.seed())?;
+        scenario.content(scenario.seed())?;
+        scenario.check_numbers()?;
         Ok(scenario)
     }
 
@@ -294,6 +331,37 @@ impl Scenario {
             digest,
             ..self
         })
+    }
+
+    /// Refuses what cannot be, or what a scenario may not decide.
+    fn check_numbers(&self) -> Result<(), ScenarioError> {
+        let (origin, text) = (&self.origin.0, &self.origin.1);
+        let wrong = |reason: String| Err(ScenarioError::at(origin, text, None, reason));
+        if let Some(bytes) = self.connection.command_max
+            && (bytes.0 < 4096 || !bytes.0.is_multiple_of(4096))
+        {
+            return wrong(format!("[connection] command-max {bytes} is not a multiple of 4096 bytes"));
+        }
+        if let Some(size) = self.small.size
+            && size.0 > SMALL_MAX
+        {
+            return wrong(format!("[small] size {size} is more than 256 MiB"));
+        }
+        let bytes = self.medium.bytes();
+        if self.expect.rescued_bytes.is_some_and(|rescued| rescued > bytes) {
+            return wrong(format!("[expect] rescued_bytes is more than the disk has: {bytes}"));
+        }
+        let options = self.rescue.options.iter().chain(self.small.rescue.iter().flat_map(|r| &r.options));
+        for option in options {
+            let name = option.split('=').next().unwrap_or_default();
+            if !ADVICE.contains(&name) {
+                return wrong(format!(
+                    "[rescue] option {option:?} is none that a scenario may give; these are {}",
+                    ADVICE.join(" ")
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Whether some of its faults deliver wrong bytes as good ones.

@@ -168,6 +168,17 @@ fn a_mistake_in_a_scenario_is_shown_with_its_place() {
             "size = \"64001 kB\"",
             "small.toml:5:1: size 64001000 is not a whole number of sectors",
         ),
+        ("count = 20", "count = 20\nextent-sigma = nan", "extent-sigma NaN is not a number from 0 to 10"),
+        ("[[fault]]", "[connection]\ncommand-max = \"1 B\"\n[[fault]]", "1 B is not a multiple of 4096"),
+        ("[[fault]]", "[expect]\nrescued_bytes = 99999999999\n[[fault]]", "more than the disk has: 67108864"),
+        ("[[fault]]", "[small]\nsize = \"300 MiB\"\n[[fault]]", "300 MiB is more than 256 MiB"),
+        ("[[fault]]", "[rescue]\noptions = [\"--truncate\"]\n[[fault]]", "none that a scenario may give"),
+        ("[[fault]]", "[content]\nimage = \"missing.img\"\n[[fault]]", "image missing.img: No such file"),
+        (
+            "[[fault]]",
+            "[[fault]]\nkind = \"region\"\nhealth = \"bad\"\nshares = [[0.1, 0.2], [0.15, 0.3]]\n[[fault]]",
+            "two parts overlap",
+        ),
         ("heads = 4", "heads = 0", "0 heads; a disk has 1 to 64"),
         ("heads = 4", "haeds = 4", "unknown field `haeds`, expected one of"),
         (

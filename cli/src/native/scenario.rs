@@ -117,7 +117,7 @@ pub fn open(word: &str) -> Result<Scenario, Failure> {
 /// Why there is none.
 fn failure(error: OpenError) -> Failure {
     match error {
-        OpenError::Unknown { .. } => Failure::Usage(error.to_string()),
+        OpenError::Unknown { .. } | OpenError::NoTwin { .. } => Failure::Usage(error.to_string()),
         OpenError::Unreadable { file, error } => {
             Failure::System { action: "read it", path: file.into(), errno: Errno::of(&error) }
         }

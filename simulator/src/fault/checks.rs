@@ -8,7 +8,7 @@ use block::Nanos;
 
 use crate::law::FailureTime;
 use crate::media::MediaModel;
-use crate::scenario::Time;
+use crate::scenario::{Bytes, Time};
 
 /// How long a drive takes to answer from its tables, without the medium.
 pub(super) const WITHOUT_MEDIUM: Nanos = Nanos::new(100_000);
@@ -44,6 +44,22 @@ pub(super) fn share(name: &str, share: f64) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("{name} {share} is not a number from 0 to 1"))
+}
+
+/// Whether a number lies in a range in which it makes sense; not-a-number never does.
+pub(super) fn within(name: &str, value: f64, [from, to]: [f64; 2]) -> Result<(), String> {
+    if (from..=to).contains(&value) {
+        return Ok(());
+    }
+    Err(format!("{name} {value} is not a number from {from} to {to}"))
+}
+
+/// Whether a size is not beyond anything that is built.
+pub(super) fn size(name: &str, size: Bytes) -> Result<(), String> {
+    if size.0 <= 1 << 48 {
+        return Ok(());
+    }
+    Err(format!("{name} {size} is more than 256 TiB"))
 }
 
 /// Whether a number is a count that can be laid in reasonable time.

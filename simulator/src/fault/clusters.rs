@@ -92,9 +92,14 @@ impl FaultSpec for Clusters {
         checks::share("hole", self.hole)?;
         self.failure_time.map_or(Ok(()), |times| checks::times("failure-time", times))?;
         self.retry.map_or(Ok(()), |retry| checks::odds("retry", retry))?;
-        if self.run_exponent <= 1.0 || self.gap_exponent <= 1.0 || self.run_max == 0 || self.gap_max == 0 {
-            return Err("exponents of runs and gaps are above 1, their greatest lengths at least 1".into());
-        }
+        checks::within("extent-sigma", self.extent_sigma, [0.0, 10.0])?;
+        checks::within("run-exponent", self.run_exponent, [1.01, 10.0])?;
+        checks::within("gap-exponent", self.gap_exponent, [1.01, 10.0])?;
+        checks::within("run-max", self.run_max as f64, [1.0, 1e9])?;
+        checks::within("gap-max", self.gap_max as f64, [1.0, 1e9])?;
+        checks::within("rim", self.rim as f64, [0.0, 1e6])?;
+        checks::size("extent", self.extent)?;
+        checks::size("extent-max", self.extent_max)?;
         let sectors = self.extent_max.0 / u64::from(medium.shape().physical);
         if self.count * sectors as f64 > SECTORS_MAX {
             return Err(format!(

@@ -48,6 +48,7 @@ impl FaultSpec for FlashBlock {
                 self.size, shape.physical
             ));
         }
+        checks::size("size", self.size)?;
         if self.count > shape.bytes() / self.size.0 {
             let blocks = shape.bytes() / self.size.0;
             return Err(format!("{} blocks; this drive has {blocks} of {}", self.count, self.size));

@@ -87,6 +87,7 @@ impl FaultSpec for FlashErrors {
         if !(0.0..=1.0).contains(&self.early) || !(0.0..=1.0).contains(&self.parity) {
             return Err("early and parity are shares from 0 to 1".into());
         }
+        checks::within("extent-sigma", self.extent_sigma, [0.0, 10.0])?;
         let is_exponent = |x: f64| x > 0.0 && x < 10.0 && x != 1.0;
         if !is_exponent(self.run_exponent) || !is_exponent(self.gap_exponent) {
             return Err("exponents of runs and gaps are above 0, below 10, and not 1".into());

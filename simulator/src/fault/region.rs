@@ -72,6 +72,15 @@ impl FaultSpec for Region {
         for shares in &self.shares {
             checks::shares("shares", "the disk", *shares)?;
         }
+        let bytes = |share: f64| (share * size as f64) as u64;
+        let shares = self.shares.iter().map(|[from, to]| [bytes(*from), bytes(*to)]);
+        let mut parts: Vec<[u64; 2]> =
+            self.ranges.iter().map(|[from, to]| [from.0, to.0]).chain(shares).collect();
+        parts.sort_unstable();
+        if let Some(pair) = parts.windows(2).find(|pair| pair[1][0] < pair[0][1]) {
+            let (start, end) = (Bytes(pair[1][0]), Bytes(pair[0][1]));
+            return Err(format!("two parts overlap from {start} to {end}; name each place once"));
+        }
         let fails = matches!(self.health, RegionHealth::Bad | RegionHealth::Weak);
         let misplaced = [
             ("retry", self.retry.is_some() && self.health != RegionHealth::Weak, "weak"),

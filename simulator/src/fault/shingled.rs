@@ -61,6 +61,7 @@ impl FaultSpec for Shingled {
             if bytes < physical {
                 return Err(format!("{name} {bytes} is less than a physical sector"));
             }
+            checks::size(name, bytes)?;
         }
         let bands = medium.shape().bytes().div_ceil(self.band.0);
         if u64::from(self.lost_bands) > bands {

@@ -100,7 +100,8 @@ fn parse(text: &str) -> Result<Address, AddressError> {
             "seed" if address.seed.is_some() => return Err(wrong("seed is given twice".into())),
             "access" if address.access.is_some() => return Err(wrong("access is given twice".into())),
             "seed" => {
-                let seed = value.parse().ok().filter(|seed| *seed <= SEED_MAX);
+                let digits = value.bytes().all(|byte| byte.is_ascii_digit()).then_some(value);
+                let seed = digits.and_then(|digits| digits.parse().ok()).filter(|seed| *seed <= SEED_MAX);
                 address.seed = Some(seed.ok_or_else(|| {
                     wrong(format!("{value:?} is not a seed; seeds are whole numbers from 0 to 2^63 - 1"))
                 })?);
@@ -149,6 +150,7 @@ mod tests {
         for (text, expected) in [
             ("sim:", "followed by a scenario's name"),
             ("sim:a?", "KEY=VALUE"),
+            ("sim:a?seed=+7", "whole numbers from 0 to 2^63 - 1"),
             ("sim:a?seed=x", "whole numbers from 0 to 2^63 - 1"),
             ("sim:a@9223372036854775808", "whole numbers from 0 to 2^63 - 1"),
             ("sim:a@1?seed=1", "seed is given twice"),

@@ -67,6 +67,12 @@ pub enum OpenError {
         /// What may have been meant.
         nearest: Option<String>,
     },
+    /// The disk is small itself.
+    #[error("there is no {name:?}: it is not over 256 MiB and has no small twin; leave out -small")]
+    NoTwin {
+        /// What was asked for.
+        name: String,
+    },
     /// A file cannot be read.
     #[error("{file}: cannot read it: {error}")]
     Unreadable {
@@ -96,6 +102,9 @@ pub fn open(word: &str) -> Result<Scenario, OpenError> {
     }
     match find(word) {
         Some(found) => Ok(found?),
+        None if word.strip_suffix(SMALL).is_some_and(|large| find(large).is_some()) => {
+            Err(OpenError::NoTwin { name: word.to_owned() })
+        }
         None => Err(OpenError::Unknown { name: word.to_owned(), nearest: nearest(word) }),
     }
 }

@@ -122,7 +122,9 @@ pub static DIALECT: LazyLock<Dialect<Word>> = LazyLock::new(|| {
                   DESTINATION: good parts first, damage last, resumable at any moment. MAP keeps what is\n\
                   known about each byte; without it the map is DESTINATION.map. DESTINATION may be\n\
                   discard: to read without keeping anything. SOURCE may be sim:NAME, a simulated disk\n\
-                  ('diskwright scenario list' shows them): its own time passes, not yours.",
+                  ('diskwright scenario list' shows them), also with its seed, as in sim:NAME@7, and\n\
+                  more, as in 'sim:NAME?seed=7&access=raw' (or direct, or buffered): its own time\n\
+                  passes, not yours, and its image is held against the truth at the end.",
         usage: "[options] SOURCE DESTINATION [MAP]",
         options: options.leak(),
         notes: "Devices are read past the page cache, in their own sectors. Numbers may be decimal,\n\
@@ -131,7 +133,8 @@ pub static DIALECT: LazyLock<Dialect<Word>> = LazyLock::new(|| {
                 \n\
                 Exit status: 0 everything is rescued; 1 finished, but data is missing; 2 wrong use;\n\
                 3 stopped by a limit or a lost device, resumable; 4 the destination, the map or the\n\
-                system failed; 5 a map that cannot be understood. A signal ends it by that signal.",
+                system failed; 5 a map or a scenario that cannot be understood; 70 an error of this\n\
+                program. A signal ends it by that signal.",
     }
 });
 

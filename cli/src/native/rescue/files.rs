@@ -253,7 +253,7 @@ impl Wanted {
         let job = &self.job;
         let part = |what, name: Option<&PathBuf>| name.map(|name| (what, name.clone()));
         let read = [
-            part("the source itself", Some(&self.source)),
+            part("the source itself", Some(&self.source).filter(|_| self.simulation.is_none())),
             part("the domain map", job.domain_map.as_ref()),
             part("the test map", job.test_map.as_ref()),
         ];

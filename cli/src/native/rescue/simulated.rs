@@ -121,7 +121,7 @@ impl Simulation {
 pub(super) struct Verdict {
     /// Bytes of the domain that some attempt of the first thousand at their sector brings.
     pub(super) recoverable_bytes: u64,
-    /// Bytes called rescued that are not the disk's.
+    /// Bytes of sectors called rescued that do not hold the disk's bytes.
     pub(super) wrong_bytes: u64,
     /// How long the rescue took in the disk's time.
     pub(super) virtual_time: Nanos,
@@ -139,6 +139,7 @@ fn wrong_bytes(source: &SimSource, finished: &RangeSet, path: &Path, shift: i64)
     let file = File::open(path).map_err(unreadable)?;
     let (mut image, mut truth) = (vec![0; 1 << 20], vec![0; 1 << 20]);
     let mut wrong = 0;
+    let sector = source.geometry().logical_sector as usize;
     for range in finished.ranges() {
         let mut at = range.start();
         while at < range.end() {
@@ -148,7 +149,9 @@ fn wrong_bytes(source: &SimSource, finished: &RangeSet, path: &Path, shift: i64)
             file.read_exact_at(&mut image[..length], place).map_err(unreadable)?;
             source.truth(at, &mut truth[..length]).map_err(|e| Failure::system(chain(&e)))?;
             if image[..length] != truth[..length] {
-                wrong += image[..length].iter().zip(&truth[..length]).filter(|(a, b)| a != b).count() as u64;
+                // In whole sectors, as the drive delivers them.
+                let sectors = image[..length].chunks(sector).zip(truth[..length].chunks(sector));
+                wrong += sectors.filter(|(a, b)| a != b).map(|(a, _)| a.len() as u64).sum::<u64>();
             }
             at = piece.end();
         }
@@ -158,7 +161,8 @@ fn wrong_bytes(source: &SimSource, finished: &RangeSet, path: &Path, shift: i64)
 
 fn failure(error: AddressError) -> Failure {
     match &error {
-        AddressError::Grammar(_) | AddressError::Open(OpenError::Unknown { .. }) => {
+        AddressError::Grammar(_)
+        | AddressError::Open(OpenError::Unknown { .. } | OpenError::NoTwin { .. }) => {
             Failure::usage(chain(&error))
         }
         AddressError::Open(OpenError::Unreadable { .. }) => Failure::system(chain(&error)),

@@ -65,8 +65,11 @@ impl Tracker {
         match event {
             Event::Tried(tried) => {
                 self.trouble = Trouble::None;
-                self.last_read = tried.took;
-                self.longest_read = self.longest_read.max(tried.took);
+                // Of reads that were answered in a row only the mean is known.
+                let reads = if tried.data.is_empty() { tried.range.length().div_ceil(tried.unit) } else { 1 };
+                let took = Nanos::new(tried.took.nanoseconds() / reads.max(1));
+                self.last_read = took;
+                self.longest_read = self.longest_read.max(took);
                 self.rescued_now += tried.copied;
                 if self.failed_reads > 0 {
                     self.sameness.look_at(tried.range.start(), tried.data);

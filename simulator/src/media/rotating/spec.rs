@@ -121,6 +121,9 @@ impl MediumSpec for HardDisk {
         if !(0.0..1.0).contains(&profile.track_skew) || !(0.0..=0.1).contains(&profile.density_sigma) {
             return Err("track-skew is a share of a turn below 1, head-density a deviation up to 0.1".into());
         }
+        if profile.band_bytes > 1 << 48 || profile.cache_bytes > 1 << 40 {
+            return Err("band is at most 256 TiB, cache at most 1 TiB".into());
+        }
         let tracks = u64::from(profile.cylinders()) * u64::from(profile.heads);
         let extents = match profile.layout {
             Layout::Cylinder | Layout::CylinderSerpentine => tracks,
