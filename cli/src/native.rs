@@ -15,6 +15,7 @@ use simulator::scenario::ScenarioError;
 use thiserror::Error;
 
 pub mod gen_docs;
+mod input;
 pub mod map;
 mod output;
 mod picture;

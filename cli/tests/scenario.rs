@@ -90,6 +90,52 @@ fn a_disk_is_drawn_as_an_image() {
     assert!(image.matches("fill=\"#d1242f\"").count() > 4, "{image}");
     assert!(image.contains("<path ") && image.contains("Four heads, one of them dead."));
     assert!(image.len() < 100_000, "{}", image.len());
+    assert_eq!(folder.text("show mine.toml --svg -"), image);
+}
+
+#[test]
+fn an_image_takes_the_place_of_nothing() {
+    let folder = Folder::new();
+    let told = folder.failure("show mine.toml --svg mine.toml");
+    assert_eq!(told, (4, "diskwright: mine.toml: cannot create it: File exists\n".into()));
+    assert_eq!(fs::read_to_string(folder.path().join("mine.toml")).unwrap(), MINE);
+    assert_eq!(folder.text("new -o -"), folder.text("new"));
+}
+
+/// Every file that a command or a scenario names: what never ends, waits for a writer or fills the memory is refused.
+#[test]
+fn only_regular_files_of_sane_size_are_read() {
+    let folder = Folder::new();
+    let fifo = folder.path().join("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    // With a hole in it: neither takes room.
+    for (name, bytes) in [("long", 1 << 31), ("long.toml", 17 << 20)] {
+        fs::File::create(folder.path().join(name)).unwrap().set_len(bytes).unwrap();
+    }
+    let too_long = "which is more than makes sense; name another one";
+    for (named, reason) in [
+        ("/dev/zero", "this is no regular file; name"),
+        ("fifo", "this is no regular file; name"),
+        ("long", too_long),
+    ] {
+        folder.write("map.toml", &format!("{MINE}\n[[fault]]\nkind = \"map\"\nfile = \"{named}\"\n"));
+        folder.write("replay.toml", &format!("{MINE}\n[replay]\nlog = \"{named}\"\n"));
+        for line in ["check map.toml", "check replay.toml", &format!("fit {named}")] {
+            let (status, told) = folder.failure(line);
+            assert_eq!(status, 5, "{line}, {named}: {told}");
+            assert!(told.contains(named) && told.contains(reason), "{line}, {named}: {told}");
+        }
+    }
+    for (line, reason) in [
+        ("check long.toml", too_long),
+        ("show ./fifo", "this is no regular file"),
+        ("show ./long.toml --json", too_long),
+    ] {
+        let (status, told) = folder.failure(line);
+        assert_eq!(status, 5, "{line}: {told}");
+        assert!(told.contains(reason), "{line}: {told}");
+    }
+    assert_eq!(folder.failure("show ./").0, 4);
 }
 
 #[test]

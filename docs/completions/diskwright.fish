@@ -150,13 +150,13 @@ complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fi
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from show" -l seed -d 'Seed of the disk; the scenario\'s own if not given' -r
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from show" -l width -d 'Columns; those of the terminal if not given' -r
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from show" -l height -d 'Lines of the drawing' -r
-complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from show" -l svg -d 'Write an SVG image to this file instead' -r -F
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from show" -l svg -d 'Write an SVG image instead, to this file, which must not exist, or to - for standard output' -r -F
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from show" -l json -d 'Write JSON instead: one object'
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from schema" -s h -l help -d 'Print help'
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from new" -l from -d 'Start from this scenario of the list' -r
-complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from new" -s o -l output -d 'Write to this file, which must not exist, instead of standard output' -r -F
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from new" -s o -l output -d 'Write to this file, which must not exist, instead of standard output (-)' -r -F
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from new" -s h -l help -d 'Print help'
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from fit" -l format -d 'Its kind, if its first lines do not tell' -r -f -a "diskwright\t''
 safecopy-timing\t''

@@ -420,7 +420,7 @@ fn create(
         let text = "--types takes two statuses for create: the one of listed sectors and that of all others";
         return Err(Failure::Usage(text.to_owned()));
     };
-    let text = files::bytes_of(input, LIST_BYTES_MAX)?;
+    let text = super::input::bytes_of(input, LIST_BYTES_MAX)?;
     let found_bytes = match sectors.bitmap {
         Some(bit) => list::parse_bitmap(&text, bit.order(), sectors.sector),
         None => list::parse_list(&text, sectors.sector)

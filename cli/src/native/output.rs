@@ -33,6 +33,11 @@ impl From<Option<PathBuf>> for Output {
 }
 
 impl Output {
+    /// A file that must not be there yet; `-` is standard output.
+    pub(super) fn new_file(path: PathBuf) -> Output {
+        if path == Path::new("-") { Output::Stdout } else { Output::NewFile(path) }
+    }
+
     /// Writes text with colours to standard output, without them where they are not seen.
     pub(super) fn print(text: &str) -> Result<u8, Failure> {
         let choice = anstream::AutoStream::choice(&io::stdout());

@@ -48,7 +48,7 @@ pub enum ScenarioCommand {
         /// Lines of the drawing
         #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000), default_value = "12")]
         height: u16,
-        /// Write an SVG image to this file instead
+        /// Write an SVG image instead, to this file, which must not exist, or to - for standard output
         #[arg(long, value_name = "FILE", conflicts_with = "json")]
         svg: Option<PathBuf>,
         /// Write JSON instead: one object
@@ -68,7 +68,7 @@ pub enum ScenarioCommand {
         /// Start from this scenario of the list
         #[arg(long, value_name = "SCENARIO")]
         from: Option<String>,
-        /// Write to this file, which must not exist, instead of standard output
+        /// Write to this file, which must not exist, instead of standard output (-)
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
@@ -94,7 +94,7 @@ pub fn run(command: ScenarioCommand) -> Result<u8, Failure> {
         ScenarioCommand::Show { scenario, seed, width, height, svg, json } => {
             let survey = survey::Survey::of(&open(&scenario)?, seed)?;
             match svg {
-                Some(path) => Output::File(path).write(svg::drawing(&survey).as_bytes()),
+                Some(path) => Output::new_file(path).write(svg::drawing(&survey).as_bytes()),
                 None if json => Output::Stdout.write(survey.json().as_bytes()),
                 None => show::print(&survey, width, height),
             }
@@ -103,7 +103,7 @@ pub fn run(command: ScenarioCommand) -> Result<u8, Failure> {
         ScenarioCommand::Schema => Output::Stdout.write(schema::text().as_bytes()),
         ScenarioCommand::New { from, output } => {
             let text = new::text(from.as_deref())?;
-            output.map_or(Output::Stdout, Output::NewFile).write(text.as_bytes())
+            output.map_or(Output::Stdout, Output::new_file).write(text.as_bytes())
         }
         ScenarioCommand::Fit { log, output } => fit::run(&log, output.as_deref()),
     }

@@ -3,7 +3,7 @@
 //! Owns their names and aliases, and the finding of one by name. Must not know what they say.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 
 use include_dir::{Dir, include_dir};
@@ -23,8 +23,34 @@ pub(crate) fn file(path: &Path) -> io::Result<Vec<u8>> {
             Some(file) => Ok(file.contents().to_vec()),
             None => Err(io::ErrorKind::NotFound.into()),
         },
-        Err(_) => fs::read(path),
+        Err(_) => regular(path, FILE_BYTES_MAX)?
+            .map_err(|reason| io::Error::new(io::ErrorKind::InvalidInput, reason)),
     }
+}
+
+/// Bytes that no map or log reaches.
+const FILE_BYTES_MAX: u64 = 1 << 30;
+/// Bytes that no scenario reaches.
+const SCENARIO_BYTES_MAX: u64 = 16 << 20;
+
+/// Reads a file, unless it is one that would never end, wait for a writer, or fill the memory: then, why not.
+fn regular(path: &Path, most: u64) -> io::Result<Result<Vec<u8>, String>> {
+    // Before it is opened: that alone may wait, or change something.
+    let kind = fs::metadata(path)?;
+    if !kind.is_file() && !kind.is_dir() {
+        return Ok(Err("this is no regular file; name one".into()));
+    }
+    let mut bytes = Vec::new();
+    // What the length says may have changed, and is 0 for what the system makes up.
+    if kind.len() <= most {
+        fs::File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    }
+    if kind.is_file() && (kind.len() > most || bytes.len() as u64 > most) {
+        return Ok(Err(format!(
+            "it is longer than {most} bytes, which is more than makes sense; name another one"
+        )));
+    }
+    Ok(Ok(bytes))
 }
 
 /// What the name of a small twin ends with.
@@ -112,12 +138,8 @@ pub fn open(word: &str) -> Result<Scenario, OpenError> {
 /// Reads a scenario from a file, whatever it is called.
 pub fn read(file: &str) -> Result<Scenario, OpenError> {
     let unreadable = |error| OpenError::Unreadable { file: file.to_owned(), error };
-    // What would never end, or wait for a writer, is no scenario.
-    let kind = fs::metadata(file).map_err(unreadable)?;
-    if !kind.is_file() && !kind.is_dir() {
-        return Err(ScenarioError::at(file, "", None, "this is no regular file; name one".into()).into());
-    }
-    let text = fs::read(file).map_err(unreadable)?;
+    let text = regular(Path::new(file), SCENARIO_BYTES_MAX).map_err(unreadable)?;
+    let text = text.map_err(|reason| ScenarioError::at(file, "", None, reason))?;
     let not_text = |error: std::string::FromUtf8Error| {
         let valid = error.utf8_error().valid_up_to();
         let text = String::from_utf8_lossy(error.as_bytes()).into_owned();

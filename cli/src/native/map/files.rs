@@ -1,19 +1,18 @@
 //! Maps going in and out.
 //!
-//! Owns the name `-` for standard input, and the heading of written maps. Must not know what they are for.
+//! Owns the heading of written maps, and what they may take the place of. Must not know what they are for.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, Read};
-use std::os::unix::fs::FileTypeExt;
+use std::io::Read;
 use std::path::Path;
 
 use block::{Clock, WallClock};
 use map::mapfile::{self, Heading};
 use map::{Loose, Mapfile, Status};
 
-use crate::native::Failure;
 use crate::native::output::{Output, failed};
+use crate::native::{Failure, input};
 use crate::personality::number::timestamp;
 
 /// Bytes that no map reaches: thirty million blocks.
@@ -33,43 +32,12 @@ pub(super) enum Blocks {
 
 /// Reads the map called `path`.
 pub(super) fn read(path: &Path, blocks: Blocks) -> Result<Mapfile, Failure> {
-    let text = bytes_of(path, MAP_BYTES_MAX)?;
+    let text = input::bytes_of(path, MAP_BYTES_MAX)?;
     let parsed = match blocks {
         Blocks::Touching => Mapfile::parse(&text),
         Blocks::Anyhow { gaps } => Mapfile::parse_loose(&text, Loose { gaps }),
     };
     parsed.map_err(|error| Failure::BadMap { path: path.to_owned(), error })
-}
-
-/// Reads all of a file, or of standard input, if it is not more than `most` bytes.
-pub(super) fn bytes_of(path: &Path, most: u64) -> Result<Vec<u8>, Failure> {
-    let mut text = Vec::new();
-    let (action, read) = if path == Path::new("-") {
-        ("read standard input", io::stdin().lock().take(most + 1).read_to_end(&mut text))
-    } else {
-        check_kind(path)?;
-        ("read it", File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut text)))
-    };
-    match read {
-        Ok(_) if text.len() as u64 > most => {
-            let text =
-                format!("it is longer than {most} bytes, which is more than makes sense; name another one");
-            Err(Failure::BadInput { path: path.to_owned(), text })
-        }
-        Ok(_) => Ok(text),
-        Err(error) => Err(failed(action, path, &error)),
-    }
-}
-
-/// Refuses what would wait for a writer, or never end. What a shell has opened already (`<(...)`) does neither.
-fn check_kind(path: &Path) -> Result<(), Failure> {
-    let is_open = path.starts_with("/dev/fd") || path.starts_with("/proc/self/fd");
-    let kind = fs::metadata(path).map_err(|error| failed("read it", path, &error))?.file_type();
-    if kind.is_file() || kind.is_dir() || (kind.is_fifo() && is_open) {
-        return Ok(());
-    }
-    let text = "this is no regular file; name one, or - for standard input".to_owned();
-    Err(Failure::BadInput { path: path.to_owned(), text })
 }
 
 /// What stands above a map that comes from another one: who made it, and what its own makers noted.

@@ -9,14 +9,17 @@ use simulator::fit::text::Schedule;
 use simulator::recording::{Format, Reading, Recording, Softfail};
 use simulator::scenario::library;
 
-use crate::native::Failure;
-use crate::native::output::{Output, failed};
+use crate::native::output::Output;
+use crate::native::{Failure, input};
+
+/// Bytes that no log reaches: more than ten million reads.
+const LOG_BYTES_MAX: u64 = 1 << 30;
 
 /// What the command line says of the log.
 #[derive(Clone, Debug, clap::Args)]
 pub struct LogOptions {
     /// The log: of 'diskwright rescue --log-timings', of safecopy -T, a simulator.cfg of safecopy, or of ddrescue
-    /// --log-reads
+    /// --log-reads; - for standard input
     log: PathBuf,
     /// Its kind, if its first lines do not tell
     #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(Format::NAMES.map(|(name, _)| name)))]
@@ -70,7 +73,7 @@ pub(super) fn run(options: &LogOptions, output: Option<&Path>) -> Result<u8, Fai
 
 fn read(options: &LogOptions) -> Result<Recording, Failure> {
     let path = &options.log;
-    let text = std::fs::read(path).map_err(|error| failed("read it", path, &error))?;
+    let text = input::bytes_of(path, LOG_BYTES_MAX)?;
     let format = Format::NAMES.into_iter().find(|(name, _)| options.format.as_deref() == Some(name));
     let softfail = if options.fail_first { Softfail::FailGood } else { Softfail::GoodFail };
     let reading = Reading { format: format.map(|(_, format)| format), block: options.block, softfail };
