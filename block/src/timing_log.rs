@@ -14,13 +14,15 @@
 //! 2 3184200 33558528 512<8 ok 1520
 //! ```
 //!
-//! - The first line names the format and its version. `size` and `source` are left out where they are not known.
+//! - The first line names the format and its version. `size`, sectors and `source` are left out where they are not known.
 //! - `seq` counts lines from 0; `t_us` is when the first read of the line began, in microseconds since the log began.
 //! - `pos` is the lowest byte that the line is about.
 //! - `len` is the bytes of a read; `UNITxREADS` are so many reads in rising order, `UNIT<READS` in falling order.
 //! - `result` is `ok`, `error:ERRNO` for damage (`error:ERRNO:GOOD` if the first GOOD bytes came all the same), `end:GOOD`
 //!   where the source ends after GOOD bytes, or `gone` for a device that was lost.
-//! - `dur_us` is how long it took; of a row, all of it together.
+//! - `dur_us` is how long it took; of a row, all of it together. Reads are made one after the other; only what a failed
+//!   one that was not waited for brings after all has a line of its own that begins before that one ended.
+//! - Every line ends with a line feed. A last one without was cut, by a crash, and says nothing.
 
 use std::io::{self, Write};
 
@@ -93,6 +95,8 @@ pub struct TimingLog {
     pub header: Header,
     /// Its lines, in the order of time.
     pub entries: Vec<Entry>,
+    /// The line at its end, from 1, that is not complete, and is not among the entries.
+    pub cut_line: Option<usize>,
 }
 
 /// A log that cannot be used.
@@ -117,8 +121,13 @@ impl<W: Write> Writer<W> {
     pub fn new(mut out: W, header: &Header) -> io::Result<Writer<W>> {
         writeln!(out, "{TITLE}")?;
         let size = header.size.map_or(String::new(), |size| format!("size {size} "));
-        let (logical, physical) = (header.logical_sector, header.physical_sector);
-        writeln!(out, "# {size}logical {logical} physical {physical}")?;
+        let sector = |name, bytes: u32| match bytes {
+            0 => String::new(),
+            bytes => format!("{name} {bytes} "),
+        };
+        let (logical, physical) =
+            (sector("logical", header.logical_sector), sector("physical", header.physical_sector));
+        writeln!(out, "# {}", format!("{size}{logical}{physical}").trim_end())?;
         if let Some(source) = &header.source {
             writeln!(out, "# source {}", source.replace(char::is_control, " "))?;
         }
@@ -162,13 +171,17 @@ impl TimingLog {
     /// Reads a log.
     ///
     /// Errors: the first line that cannot be, be it that it cannot be read, lies outside of the drive, or began before
-    /// the line before it.
+    /// the line before it, or before that one's read ended.
     pub fn parse(text: &str) -> Result<TimingLog, TimingLogError> {
         let wrong = |line, reason: String| TimingLogError { line, reason };
         let mut log = TimingLog::default();
+        let (lines, is_cut) = (text.lines().count(), !text.ends_with('\n'));
         for (index, text) in text.lines().enumerate() {
             let line = index + 1;
-            if line == 1 {
+            if line == lines && is_cut && line > 1 {
+                // Even what looks whole may lack the last digits of a number.
+                log.cut_line = Some(line);
+            } else if line == 1 {
                 check_title(text).map_err(|reason| wrong(line, reason))?;
             } else if let Some(comment) = text.strip_prefix('#') {
                 log.header.take(comment.trim()).map_err(|reason| wrong(line, reason))?;
@@ -222,6 +235,7 @@ impl TimingLog {
                 last.began.nanoseconds() / 1000
             ));
         }
+        self.entries.last().map_or(Ok(()), |last| overlap(last, &entry))?;
         let end = unit.checked_mul(reads).and_then(|length| length.checked_add(entry.at.bytes()));
         match (end, self.header.size) {
             (None, _) => Err(format!("{length} at {at} reaches behind every possible drive")),
@@ -246,8 +260,12 @@ impl Header {
         for pair in words.chunks(2) {
             let [name, value] = pair else { return Err(format!("{} has no value", pair[0])) };
             let value = number(value, name)?;
-            let sector =
-                || u32::try_from(value).map_err(|_| format!("{name} {value} is no size of a sector"));
+            let sector = || {
+                let bytes = u32::try_from(value).ok().filter(|bytes| *bytes > 0);
+                bytes.ok_or_else(|| {
+                    format!("{name} {value} is no size of a sector; leave out what is not known")
+                })
+            };
             match *name {
                 "size" => self.size = Some(value),
                 "logical" => self.logical_sector = sector()?,
@@ -257,6 +275,28 @@ impl Header {
         }
         Ok(())
     }
+}
+
+/// How much of a read may lie before the end of the one above it: clocks are read a moment later, and rounded.
+const OVERLAP_MAX: Nanos = Nanos::from_millis(1);
+
+/// Refuses a read that was made while the one above it was not done. What a failed read brings after it was given up
+/// belongs to both.
+fn overlap(last: &Entry, entry: &Entry) -> Result<(), String> {
+    let ended = last.began.nanoseconds().saturating_add(last.took.nanoseconds());
+    let early = ended.saturating_sub(entry.began.nanoseconds());
+    let is_late_answer = matches!(last.outcome, Outcome::Failed { .. })
+        && entry.outcome == Outcome::Good
+        && entry.at >= last.at
+        && entry.at.bytes() - last.at.bytes() < last.unit;
+    if early <= OVERLAP_MAX.nanoseconds() || is_late_answer {
+        return Ok(());
+    }
+    Err(format!(
+        "began at {} us, but the read above it took until {} us: reads are made one after the other",
+        entry.began.nanoseconds() / 1000,
+        ended / 1000
+    ))
 }
 
 fn check_title(text: &str) -> Result<(), String> {
@@ -342,11 +382,13 @@ mod tests {
             let mut log = TimingLog {
                 header: Header { size, logical_sector: 512, physical_sector: 4096, source },
                 entries: Vec::new(),
+                cut_line: None,
             };
             let mut now = 0;
             for (pause, entry) in entries {
                 now += pause;
                 log.entries.push(Entry { began: Nanos::new(now * 1000), ..entry });
+                now += entry.took.nanoseconds() / 1000;
             }
             let mut text = Vec::new();
             let mut writer = Writer::new(&mut text, &log.header).unwrap();
@@ -377,6 +419,10 @@ mod tests {
             ("0 0 99999999999999999999 512 ok 9", 3, "is not a whole number"),
             ("0 0 0 9223372036854775808x4 ok 9", 3, "behind every possible drive"),
             ("# size", 3, "size has no value"),
+            ("# logical 0", 3, "logical 0 is no size of a sector"),
+            ("# physical 0", 3, "physical 0 is no size of a sector"),
+            ("0 0 0 512 ok 5000\n1 3000 512 512 ok 9000", 4, "the read above it took until 5000 us"),
+            ("0 0 0 512 error:5 5000\n1 3000 512 512 ok 9000", 4, "reads are made one after the other"),
         ] {
             let error = TimingLog::parse(&format!("{head}{lines}\n")).expect_err(lines);
             assert_eq!(error.line, line, "{lines}");
@@ -387,5 +433,34 @@ mod tests {
         {
             assert!(TimingLog::parse(text).unwrap_err().reason.contains(expected), "{text}");
         }
+    }
+
+    #[test]
+    fn a_last_line_that_was_cut_says_nothing() {
+        let head = "# Diskwright timing log 1\n# size 8192\n0 0 0 512 ok 9\n";
+        for cut in ["1", "1 9 51", "1 9 512 512 ok", "1 9 512 512 ok 12", "# si"] {
+            let log = TimingLog::parse(&format!("{head}{cut}")).unwrap();
+            assert_eq!((log.entries.len(), log.cut_line), (1, Some(4)), "{cut}");
+        }
+        assert_eq!(TimingLog::parse(head).unwrap().cut_line, None);
+        // Others are no crash's doing.
+        assert_eq!(TimingLog::parse(&format!("{head}1 9\n2 9")).unwrap_err().line, 4);
+        assert_eq!(TimingLog::parse(&format!("{head}1 9\n")).unwrap_err().line, 4);
+    }
+
+    #[test]
+    fn what_a_read_that_was_given_up_brings_after_all_overlaps_it() {
+        let head = "# Diskwright timing log 1\n0 0 1024 1024 error:110 5000\n";
+        assert_eq!(TimingLog::parse(&format!("{head}1 0 1024 512 ok 90000\n")).unwrap().entries.len(), 2);
+        assert_eq!(TimingLog::parse(&format!("{head}1 0 2048 512 ok 90000\n")).unwrap_err().line, 3);
+    }
+
+    #[test]
+    fn unknown_sectors_are_left_out() {
+        let mut text = Vec::new();
+        Writer::new(&mut text, &Header { size: Some(512), ..Header::default() }).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.contains("\n# size 512\n"), "{text}");
+        assert_eq!(TimingLog::parse(&text).unwrap().header.logical_sector, 0);
     }
 }

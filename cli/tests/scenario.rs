@@ -147,7 +147,11 @@ fn facts_are_one_object() {
     let bad = facts["damage"][0]["bytes"].as_u64().unwrap();
     assert!((3 << 20..5 << 20).contains(&bad), "a quarter lies under the dead head: {bad}");
     let lost = (16 << 20) - facts["recoverable_bytes"].as_u64().unwrap();
-    assert!(lost >= bad, "{lost} of {bad}");
+    assert_eq!(
+        lost,
+        bad + facts["weak_lost_bytes"].as_u64().unwrap(),
+        "what is lost is bad, or weak and never answers"
+    );
     assert!(facts["healthy_pass_seconds"].as_f64().unwrap() > 0.1);
     // Another seed, other clusters; the head is the same.
     let other: serde_json::Value =
@@ -335,6 +339,30 @@ fn a_log_becomes_a_scenario_that_can_be_used() {
     let (status, error) = folder.failure("fit cut.log");
     assert_eq!(status, 5);
     assert!(error.contains("cut.log: line 2: 5 fields; a line has six"), "{error}");
+    // What a crash left is used, up to the line that it cut.
+    let whole = fs::read_to_string(folder.path().join("drive.log")).unwrap();
+    let cut = whole.trim_end();
+    folder.write("crash.log", &cut[..cut.len() - 1]);
+    let output = folder.run("fit crash.log");
+    assert_eq!(output.status.code(), Some(0));
+    let note = format!(
+        "diskwright: crash.log: line {} has no end, and is passed over: the log was cut there\n",
+        whole.lines().count()
+    );
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), note);
+    assert!(folder.run("fit drive.log").stderr.is_empty());
+    let head = "# Diskwright timing log 1\n# size 8192 logical 512 physical 512\n";
+    folder.write("both.log", &format!("{head}0 0 0 512 ok 5000\n1 3000 512 512 ok 9000\n"));
+    folder
+        .write("none.log", "# Diskwright timing log 1\n# size 8192 logical 0 physical 512\n0 0 0 512 ok 9\n");
+    for (log, expected) in [
+        ("both.log", "both.log: line 4: began at 3000 us, but the read above it took until 5000 us"),
+        ("none.log", "none.log: line 2: logical 0 is no size of a sector"),
+    ] {
+        let (status, error) = folder.failure(&format!("fit {log}"));
+        assert_eq!(status, 5);
+        assert!(error.contains(expected), "{error}");
+    }
     assert_eq!(folder.failure("fit missing.log").0, 4);
     assert_eq!(folder.failure("fit --format tape drive.log").0, 2);
 }

@@ -35,6 +35,8 @@ pub struct Recording {
     pub seek: Nanos,
     /// Whether a block that failed and then answered goes on doing so in turns; if not, its last answer is kept.
     pub alternates: bool,
+    /// The line at the log's end, from 1, that was cut, and was passed over.
+    pub cut_line: Option<usize>,
 }
 
 /// A read, or a row of equal ones.

@@ -36,6 +36,7 @@ pub(super) fn parse(text: &str) -> Result<Recording, RecordingError> {
         block: sector(header.logical_sector).unwrap_or(smallest),
         physical: sector(header.physical_sector),
         records,
+        cut_line: log.cut_line,
         ..Recording::default()
     })
 }

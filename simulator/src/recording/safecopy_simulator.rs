@@ -78,6 +78,7 @@ pub(super) fn parse(text: &str, softfail: Softfail) -> Result<Recording, Recordi
         rest: Some(base),
         seek,
         alternates: true,
+        cut_line: None,
     })
 }
 

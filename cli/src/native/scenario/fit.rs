@@ -2,6 +2,7 @@
 //!
 //! Owns where the results go, and comparing the fitted disk with the log. Must not know how anything is estimated.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use simulator::fit::Fit;
@@ -35,6 +36,12 @@ pub struct LogOptions {
 /// Fits a log; writes a scenario and its map if `output` names one, and tells what was found.
 pub(super) fn run(options: &LogOptions, output: Option<&Path>) -> Result<u8, Failure> {
     let recording = read(options)?;
+    if let Some(line) = recording.cut_line {
+        let name = options.log.display();
+        let note = format!("{name}: line {line} has no end, and is passed over: the log was cut there");
+        // Nobody is left to be told when standard error is gone.
+        let _ = writeln!(anstream::stderr(), "diskwright: {note}");
+    }
     let fit = Fit::of(&recording);
     let mut text = fit.report();
     if let Some(path) = output {
