@@ -62,6 +62,20 @@ pub(super) fn size(name: &str, size: Bytes) -> Result<(), String> {
     Err(format!("{name} {size} is more than 256 TiB"))
 }
 
+/// Whether stretches of a mean length that take a share of a region can be laid in reasonable time and memory.
+pub(super) fn pieces(
+    [from, to]: [f64; 2],
+    share: f64,
+    extent: Bytes,
+    medium: &dyn MediaModel,
+) -> Result<(), String> {
+    let bytes = medium.shape().bytes() as f64 * (to - from) * share;
+    if share >= 1.0 || bytes / extent.0 as f64 <= 5e6 {
+        return Ok(());
+    }
+    Err("there are more than 5 million pieces; make extent larger, or region or share smaller".into())
+}
+
 /// Whether a number is a count that can be laid in reasonable time.
 pub(super) fn count(name: &str, count: f64) -> Result<(), String> {
     if (0.0..=1e6).contains(&count) {

@@ -57,6 +57,7 @@ impl FaultSpec for FlashRetention {
         if self.extent.0 < u64::from(medium.shape().physical) {
             return Err(format!("extent {} is less than a codeword", self.extent));
         }
+        checks::pieces(self.region, self.share, self.extent, medium)?;
         self.failure_time.map_or(Ok(()), |times| checks::times("failure-time", times))?;
         Ok(Box::new(Leaked { spec: self.clone(), failure: checks::failure(self.failure_time) }))
     }

@@ -46,6 +46,7 @@ impl FaultSpec for Trimmed {
         if self.extent.0 < u64::from(medium.shape().physical) {
             return Err(format!("extent {} is less than a sector", self.extent));
         }
+        checks::pieces(self.region, self.share, self.extent, medium)?;
         Ok(Box::new(Empty { spec: self.clone() }))
     }
 
@@ -69,5 +70,31 @@ impl Fault for Empty {
         for sectors in shares(spec.region, spec.share, spec.extent, shape, &mut dice) {
             opening.lay(law, sectors.start.next_multiple_of(group)..sectors.end / group * group);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::refusal;
+
+    #[test]
+    fn more_pieces_than_can_be_laid_are_refused() {
+        let fault = "kind = \"trimmed\"\nextent = \"4 KiB\"\nshare = 0.5";
+        let told = refusal_of_a_large_disk(fault);
+        assert!(told.as_deref().is_some_and(|told| told.contains("more than 5 million pieces")), "{told:?}");
+        assert_eq!(refusal_of_a_large_disk(&format!("{fault}\nregion = [0.0, 0.03]")), None);
+        assert_eq!(refusal_of_a_large_disk("kind = \"trimmed\"\nextent = \"4 KiB\"\nshare = 1.0"), None);
+        let retention = "kind = \"flash-retention\"\nextent = \"4 KiB\"\nshare = 0.5";
+        let told = refusal_of_a_large_disk(retention);
+        assert!(told.as_deref().is_some_and(|told| told.contains("more than 5 million pieces")), "{told:?}");
+        assert!(refusal("kind = \"trimmed\"\nextent = \"512 B\"").contains("is less than a sector"));
+    }
+
+    /// What is told of a fault that cannot be on a drive of 1 TB.
+    fn refusal_of_a_large_disk(fault: &str) -> Option<String> {
+        let disk =
+            "description = \"t\"\n[disk]\nmedium = \"flash\"\nprofile = \"ssd_128\"\nsize = \"1 TB\"\n";
+        let text = format!("{disk}[[fault]]\n{fault}\n");
+        crate::Scenario::parse("test", "test.toml", &text).err().map(|error| error.to_string())
     }
 }

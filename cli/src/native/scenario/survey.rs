@@ -5,6 +5,7 @@
 use block::Nanos;
 use serde::Serialize;
 use simulator::survey::{self, Sort, Speed};
+use simulator::truth::ATTEMPTS;
 use simulator::{Scenario, SimDisk};
 
 use super::describe::{description, rate, share, size, time};
@@ -40,6 +41,8 @@ pub(super) struct Facts {
     pub damage: Vec<Part>,
     /// What a thousand tries a sector bring, without hazards.
     pub recoverable_bytes: u64,
+    /// What a thousand tries a sector do not bring of the weak sectors.
+    pub weak_lost_bytes: u64,
     /// Reading a healthy twin from end to end.
     pub healthy_pass_seconds: f64,
     /// Trying each damaged sector once, alone.
@@ -103,6 +106,7 @@ impl Survey {
             bytes_per_second: speed.rate as u64,
         });
         let seconds = |time: Nanos| time.nanoseconds() as f64 / 1e9;
+        let lost = scenario.lost(seed)?.bytes();
         let facts = Facts {
             name: scenario.name.clone(),
             aliases: scenario.head.aliases.clone(),
@@ -118,7 +122,9 @@ impl Survey {
             recorded: scenario.replay.is_some(),
             rescue_options: scenario.rescue.options.clone(),
             damage: Sort::ALL.iter().rev().map(|sort| part(*sort)).collect(),
-            recoverable_bytes: shape.bytes() - scenario.lost(seed)?.bytes(),
+            recoverable_bytes: shape.bytes() - lost,
+            // Of the bad ones all.
+            weak_lost_bytes: lost.saturating_sub(part(Sort::Bad).bytes),
             healthy_pass_seconds: seconds(pass),
             damage_once_seconds: seconds(damage.once),
             zones: zones.collect(),
@@ -190,7 +196,13 @@ impl Survey {
         let found = Sort::ALL.into_iter().rev().zip(&self.facts.damage).filter(|(_, part)| part.bytes > 0);
         let entry = |(sort, part): (Sort, &Part)| {
             let areas = if part.areas == 1 { "area" } else { "areas" };
-            (ink(sort, true), format!("{} {} in {} {areas}", said(sort), size(part.bytes), part.areas))
+            let never = match self.facts.weak_lost_bytes {
+                lost if sort == Sort::Weak && lost > 0 => {
+                    format!("; {} of it never in {ATTEMPTS} tries", size(lost))
+                }
+                _ => String::new(),
+            };
+            (ink(sort, true), format!("{} {} in {} {areas}{never}", said(sort), size(part.bytes), part.areas))
         };
         found.map(entry).collect()
     }
