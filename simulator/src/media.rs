@@ -119,6 +119,11 @@ pub trait MediaModel: Send {
     /// Sectors that `head` serves, in rising order.
     fn sectors_of(&self, head: u16) -> Vec<Range<Lba>>;
 
+    /// About how many pieces these are, found without looking at each; 0 where they are few.
+    fn pieces_of_a_head(&self) -> u64 {
+        0
+    }
+
     /// Zones, in rising order. Empty where the medium has none.
     fn zones(&self) -> Vec<Zone> {
         Vec::new()

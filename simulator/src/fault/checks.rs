@@ -76,6 +76,17 @@ pub(super) fn pieces(
     Err("there are more than 5 million pieces; make extent larger, or region or share smaller".into())
 }
 
+/// Whether all sectors of a head or die can be laid in reasonable time and memory.
+pub(super) fn pieces_of_a_head(medium: &dyn MediaModel) -> Result<(), String> {
+    match medium.pieces_of_a_head() {
+        ..=5_000_000 => Ok(()),
+        pieces => Err(format!(
+            "each die of this drive has {pieces} pages, and more than 5 million are too many for a fault that takes a \
+             whole one; make the drive smaller, or its pages larger"
+        )),
+    }
+}
+
 /// Whether a number is a count that can be laid in reasonable time.
 pub(super) fn count(name: &str, count: f64) -> Result<(), String> {
     if (0.0..=1e6).contains(&count) {

@@ -56,6 +56,7 @@ impl NamedFault for DeadHead {
 impl FaultSpec for DeadHead {
     fn build(&self, medium: &dyn MediaModel) -> Result<Box<dyn Fault>, String> {
         checks::head(self.head, medium)?;
+        checks::pieces_of_a_head(medium)?;
         checks::times("failure-time", self.failure_time)?;
         Ok(Box::new(Dead { spec: self.clone(), law: 0, failures: 0 }))
     }

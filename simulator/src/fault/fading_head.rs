@@ -58,6 +58,7 @@ impl NamedFault for FadingHead {
 impl FaultSpec for FadingHead {
     fn build(&self, medium: &dyn MediaModel) -> Result<Box<dyn Fault>, String> {
         checks::head(self.head, medium)?;
+        checks::pieces_of_a_head(medium)?;
         checks::share("failing", self.failing)?;
         checks::share("recovers-to", self.recovers_to)?;
         if self.failing == 0.0 || self.recovers_to == 0.0 || self.fades_in.0 == Nanos::ZERO {

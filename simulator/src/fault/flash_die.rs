@@ -48,6 +48,7 @@ impl FaultSpec for FlashDie {
         if self.die >= dies {
             return Err(format!("there is no die {}: this drive has dies 0 to {}", self.die, dies - 1));
         }
+        checks::pieces_of_a_head(medium)?;
         checks::times("rebuild-time", self.rebuild_time)?;
         checks::times("failure-time", self.failure_time)?;
         Ok(Box::new(Dead { spec: self.clone(), failure: checks::failure(Some(self.failure_time)) }))
@@ -73,6 +74,33 @@ impl Fault for Dead {
         let law = opening.law(Law { failure: self.failure, ..Law::new(health, "flash-die") });
         for sectors in opening.medium.sectors_of(self.spec.die) {
             opening.lay(law, sectors);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Scenario;
+
+    #[test]
+    fn a_die_of_more_pages_than_can_be_laid_is_refused() {
+        let told = |size: &str, fault: &str| {
+            let disk = format!("[disk]\nmedium = \"flash\"\nprofile = \"ssd_128\"\nsize = \"{size}\"\n");
+            let text = format!("description = \"t\"\n{disk}[[fault]]\n{fault}\n");
+            Scenario::parse("test", "test.toml", &text).err().map(|error| error.to_string())
+        };
+        for fault in [
+            "kind = \"flash-die\"\ndie = 3",
+            "kind = \"dead-head\"\nhead = 3",
+            "kind = \"weak-head\"\nhead = 3",
+            "kind = \"fading-head\"\nhead = 3",
+        ] {
+            let large = told("16 TB", fault);
+            assert!(
+                large.as_deref().is_some_and(|told| told.contains("more than 5 million are too many")),
+                "{large:?}"
+            );
+            assert_eq!(told("1 GiB", fault), None, "{fault}");
         }
     }
 }

@@ -53,6 +53,7 @@ impl NamedFault for WeakHead {
 impl FaultSpec for WeakHead {
     fn build(&self, medium: &dyn MediaModel) -> Result<Box<dyn Fault>, String> {
         checks::head(self.head, medium)?;
+        checks::pieces_of_a_head(medium)?;
         checks::share("failing", self.failing)?;
         checks::share("slow", self.slow)?;
         checks::times("slow-time", self.slow_time)?;

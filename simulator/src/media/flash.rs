@@ -162,6 +162,14 @@ impl MediaModel for Flash {
         tracks
     }
 
+    fn pieces_of_a_head(&self) -> u64 {
+        match self.profile.dies {
+            // Whatever lies on the only die lies there in one piece.
+            0 | 1 => 0,
+            dies => self.pages / u64::from(dies),
+        }
+    }
+
     fn sectors_of(&self, head: u16) -> Vec<Range<Lba>> {
         let mut ranges: Vec<Range<Lba>> = Vec::new();
         for page in self.pages_of(head) {
