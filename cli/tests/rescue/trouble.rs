@@ -308,7 +308,8 @@ fn ctrl_c_answers_a_question_and_nobody_has_to_press_enter() {
     // A terminal of its own, in which Ctrl-C is a signal.
     let mut command = Command::new("script");
     let program = env!("CARGO_BIN_EXE_diskwright");
-    let line = format!("{program} rescue --plain source '{}' map", small.file("image").display());
+    // The shell that `script` takes may wait beside the program and die of the same Ctrl-C: its end would be seen instead.
+    let line = format!("exec {program} rescue --plain source '{}' map", small.file("image").display());
     command.current_dir(bench.folder.path()).args(["-qec", &line, "/dev/null"]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script runs");
     let (mut keys, mut screen) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
