@@ -14,6 +14,7 @@ use clap::{Parser, Subcommand};
 use simulator::scenario::ScenarioError;
 use thiserror::Error;
 
+pub mod disk_argument;
 pub mod gen_docs;
 mod input;
 pub mod map;

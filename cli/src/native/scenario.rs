@@ -115,7 +115,7 @@ pub fn open(word: &str) -> Result<Scenario, Failure> {
 }
 
 /// Why there is none.
-fn failure(error: OpenError) -> Failure {
+pub(super) fn failure(error: OpenError) -> Failure {
     match error {
         OpenError::Unknown { .. } | OpenError::NoTwin { .. } => Failure::Usage(error.to_string()),
         OpenError::Unreadable { file, error } => {
