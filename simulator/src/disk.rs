@@ -160,6 +160,8 @@ pub struct Drive {
     pub health: HealthLog,
     /// When the last command ended.
     pub busy_until: Nanos,
+    /// When each of the commands that the drive works on side by side ended.
+    lanes: Vec<Nanos>,
 }
 
 /// Counters of a drive.
@@ -223,6 +225,7 @@ impl SimDisk {
             fault.lay(&mut Opening { medium: &*medium, seed, number, laws, stretches, health });
         }
         let conditions = Conditions { turn: medium.turn(), ..conditions };
+        let queue_depth = medium.queue_depth();
         let drive = Drive {
             surface: Surface::new(laws, stretches),
             medium,
@@ -233,6 +236,7 @@ impl SimDisk {
             writing: Dice::new(seed, "writing"),
             health,
             busy_until: Nanos::ZERO,
+            lanes: vec![Nanos::ZERO; queue_depth.max(1)],
         };
         SimDisk { drive, faults, horizon, log: None, is_writable: false }
     }
@@ -272,8 +276,8 @@ impl SimDisk {
         self.horizon
     }
 
-    /// Serves a command that arrives at `arrival`. Commands are served in the order in which they are handed in, one at
-    /// a time.
+    /// Serves a command that arrives at `arrival`. Commands are begun in the order in which they are handed in, and as
+    /// many side by side as the medium can; see [`MediaModel::queue_depth`].
     pub fn serve(&mut self, command: &Command, arrival: Nanos) -> Reply {
         let reply = self.answer(command, arrival);
         if let Some(log) = &mut self.log {
@@ -294,7 +298,8 @@ impl SimDisk {
         work: fn(&mut Drive, &Command, Nanos) -> Served,
     ) -> Reply {
         debug_assert!(command.count > 0 && command.end() <= self.shape().sectors);
-        let mut start = arrival.max(self.drive.busy_until);
+        let (lane, free) = self.drive.free_lane();
+        let mut start = arrival.max(free);
         if start >= self.horizon {
             return Reply::new(Answer::Silent, Nanos::NEVER);
         }
@@ -307,7 +312,7 @@ impl SimDisk {
                 Before::Go => {}
                 Before::Wait(time) => start += time,
                 Before::Answer(reply) => {
-                    self.end(start, &reply);
+                    self.end(lane, start, &reply);
                     return reply;
                 }
             }
@@ -316,13 +321,17 @@ impl SimDisk {
         for fault in &mut self.faults {
             fault.after(command, &mut served, &mut self.drive);
         }
-        self.end(start, &served.reply);
+        self.end(lane, start, &served.reply);
         served.reply
     }
 
     /// Serves healthy reads in a row, each arriving when the one before is done, and says how many and when the last was
     /// done; exactly as [`SimDisk::serve`] would. `None` if the first one is not certain to be served untroubled.
     pub fn serve_row(&mut self, row: &Row, arrival: Nanos) -> Option<(u64, Nanos)> {
+        if self.drive.lanes.len() > 1 && arrival < self.drive.busy_until {
+            // They would be begun beside commands that are still being served.
+            return None;
+        }
         let start = arrival.max(self.drive.busy_until);
         let quiet = self.faults.iter().map(|fault| fault.quiet_until(start, &self.drive)).min();
         let until = row.until.min(quiet.unwrap_or(Nanos::NEVER)).min(self.horizon);
@@ -343,7 +352,7 @@ impl SimDisk {
             let first = Command { at: row.at, count: row.unit };
             log.push(Logged { command: first, count: made, arrival, reply: Reply::new(Answer::Done, done) });
         }
-        self.drive.busy_until = done;
+        self.drive.all_busy_until(done);
         self.drive.health.commands += made;
         self.drive.health.busy += done.since(start);
         Some((made, done))
@@ -379,8 +388,8 @@ impl SimDisk {
                 self.drive.power = Power::Ready;
                 // Whatever it was doing is over.
                 self.drive.medium.stopped_at(0);
-                self.drive.busy_until = now + cost;
-                self.drive.busy_until
+                self.drive.all_busy_until(now + cost);
+                now + cost
             }
         }
     }
@@ -396,7 +405,7 @@ impl SimDisk {
         self.drive.conditions.starts += 1;
         self.drive.medium.power_cycled();
         self.drive.power = Power::SpinningUp(ready);
-        self.drive.busy_until = now;
+        self.drive.all_busy_until(now);
         for fault in &mut self.faults {
             fault.power_cycled(now, &mut self.drive);
         }
@@ -424,17 +433,29 @@ impl SimDisk {
         }
     }
 
-    fn end(&mut self, start: Nanos, reply: &Reply) {
+    fn end(&mut self, lane: usize, start: Nanos, reply: &Reply) {
         self.drive.health.commands += 1;
         self.drive.health.errors += u64::from(matches!(reply.answer, Answer::Error { .. }));
         if reply.done != Nanos::NEVER {
-            self.drive.busy_until = reply.done;
+            self.drive.lanes[lane] = reply.done;
+            self.drive.busy_until = self.drive.busy_until.max(reply.done);
             self.drive.health.busy += reply.done.since(start);
         }
     }
 }
 
 impl Drive {
+    /// The lane that is free first, and when.
+    fn free_lane(&self) -> (usize, Nanos) {
+        let lanes = self.lanes.iter().copied().enumerate();
+        lanes.min_by_key(|(_, free)| *free).unwrap_or((0, self.busy_until))
+    }
+
+    fn all_busy_until(&mut self, time: Nanos) {
+        self.busy_until = time;
+        self.lanes.fill(time);
+    }
+
     /// Reads with the medium and the damage on it.
     pub(crate) fn serve(&mut self, command: &Command, start: Nanos) -> Served {
         let damage = self.surface.next_damage(command.at);

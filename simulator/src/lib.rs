@@ -19,6 +19,7 @@ pub mod surface;
 pub mod survey;
 pub mod system;
 pub mod truth;
+pub mod unit;
 
 pub use content::Content;
 pub use disk::{Answer, Command, Reply, SimDisk};
@@ -26,3 +27,4 @@ pub use media::Lba;
 pub use scenario::Scenario;
 pub use source::{Pace, SimSource};
 pub use system::{Access, System, SystemOptions};
+pub use unit::LogicalUnit;

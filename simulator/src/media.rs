@@ -110,6 +110,11 @@ pub trait MediaModel: Send {
         None
     }
 
+    /// Commands that the drive works on side by side; 1: one after the other.
+    fn queue_depth(&self) -> usize {
+        1
+    }
+
     /// Where a sector lies.
     fn place(&self, at: Lba) -> Place;
 

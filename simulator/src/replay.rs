@@ -97,6 +97,7 @@ impl Replay {
             sector: narrow(sector)?,
             physical_sector: Some(narrow(unit)?),
             sector_time: Time(recording.rest.or_else(|| middle(false)).unwrap_or(Nanos::from_millis(1))),
+            queue_depth: 1,
             seek: Time(recording.seek),
             recovery: Time(middle(true).unwrap_or(Nanos::from_secs(1))),
             turn: Time(Nanos::from_millis(10)),

@@ -20,6 +20,7 @@ use crate::scenario::medium::NamedMedium as _;
 use crate::source::{Pace, SimSource};
 use crate::system::{Access, System, SystemOptions};
 use crate::truth;
+use crate::unit::LogicalUnit;
 
 pub mod address;
 pub mod error;
@@ -438,10 +439,15 @@ impl Scenario {
         clock: Arc<VirtualClock>,
         pace: Pace,
     ) -> Result<SimSource, ScenarioError> {
+        Ok(SimSource::new(self.unit(seed, access)?, clock, pace))
+    }
+
+    /// Builds the disk with its system and its bytes.
+    pub fn unit(&self, seed: u64, access: Option<Access>) -> Result<LogicalUnit, ScenarioError> {
         let disk = self.disk(seed)?;
         let system = System::new(disk, self.system_options(access), seed);
         let content = self.content(seed)?;
-        Ok(SimSource::new(self.name.clone().into(), system, content, clock, pace))
+        Ok(LogicalUnit::new(self.name.clone().into(), system, content))
     }
 }
 

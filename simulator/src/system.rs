@@ -114,15 +114,43 @@ impl System {
 
     /// Reads `range`, which lies on the disk, at `now`; tells how it ended and when.
     pub fn read(&mut self, range: ByteRange, now: Nanos, patience: Nanos) -> (Outcome, Nanos) {
+        self.read_as(self.options.access, range, now, patience)
+    }
+
+    /// Reads as [`System::read`] does, the way `access`: one system has readers of each kind.
+    pub fn read_as(
+        &mut self,
+        access: Access,
+        range: ByteRange,
+        now: Nanos,
+        patience: Nanos,
+    ) -> (Outcome, Nanos) {
         self.garbled.clear();
         if self.is_offline {
             return (Outcome::Gone, now);
         }
-        match self.options.access {
+        match access {
             Access::Raw => self.read_raw(range, now, patience),
             Access::Direct => self.read_direct(range, now, patience),
             Access::Buffered => self.read_buffered(range, now, patience),
         }
+    }
+
+    /// Hands the drive one command for `range` at `now`, with no system in between that would split it, tire of waiting
+    /// or reset the drive: for those who have a system of their own, such as the client of a server.
+    pub fn read_bare(&mut self, range: ByteRange, now: Nanos) -> Reply {
+        self.garbled.clear();
+        let logical = u64::from(self.disk.shape().logical);
+        let (at, end) = (range.start().bytes() / logical, range.end().bytes().div_ceil(logical));
+        let command = Command { at, count: end.min(self.disk.shape().sectors) - at };
+        let reply = self.disk.serve(&command, now);
+        self.garbled.extend(reply.garbled.clone());
+        reply
+    }
+
+    /// The drive, to do something to it.
+    pub fn disk_mut(&mut self) -> &mut SimDisk {
+        &mut self.disk
     }
 
     /// Reads in a row: `count` reads of `unit` bytes from `at` on, the first at `now`, none begun from `until` on but the

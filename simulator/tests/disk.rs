@@ -198,3 +198,42 @@ fn a_mistake_in_a_scenario_is_shown_with_its_place() {
         assert!(found.contains(expected), "{to}: {found}");
     }
 }
+
+/// A medium whose commands overlap, 1 ms each.
+const PARALLEL: &str = r#"
+description = "Sixty-four commands at once."
+seed = 1
+
+[disk]
+medium = "uniform"
+size = "64 MiB"
+sector = 4096
+sector-time = "1 ms"
+queue-depth = 64
+"#;
+
+#[test]
+fn commands_overlap_as_far_as_the_queue_is_deep_and_a_row_waits_for_all_of_them() {
+    let mut disk = Scenario::parse("parallel", "parallel.toml", PARALLEL).unwrap().disk(1).unwrap();
+    let ms = Nanos::from_millis;
+    let done = |disk: &mut SimDisk, at| disk.serve(&Command { at, count: 1 }, Nanos::ZERO).done;
+    assert!((0..64).all(|at| done(&mut disk, at) == ms(1)), "the first 64 side by side");
+    assert!((0..64).all(|at| done(&mut disk, at) == ms(2)), "the others when one of those is done");
+    let row = simulator::media::Row { at: 100, unit: 1, count: 8, until: Nanos::NEVER };
+    assert_eq!(disk.serve_row(&row, ms(1)), None, "beside commands that are still being served");
+    assert_eq!(disk.serve_row(&row, ms(2)), Some((8, ms(10))));
+}
+
+#[test]
+fn dies_work_side_by_side_but_share_the_link() {
+    let text = "description = \"d\"\nseed = 1\n[disk]\nmedium = \"flash\"\nprofile = \"nvme_1t\"\nsize = \"1 GiB\"\n";
+    let open = || Scenario::parse("nvme", "nvme.toml", text).unwrap().disk(1).unwrap();
+    let all = |count: u64, length: u64| {
+        let mut disk = open();
+        let ends = (0..count).map(|n| disk.serve(&Command { at: n * 8192, count: length }, Nanos::ZERO).done);
+        ends.max().unwrap()
+    };
+    assert!(all(32, 8) < all(1, 8) + all(1, 8), "32 short reads take less time than two in a row");
+    let (megabytes, took) = (32.0, all(32, 2048).nanoseconds() as f64 / 1e9);
+    assert!(megabytes * 1048576.0 / took < 3.5e9, "no more than the link carries: {took} s");
+}

@@ -34,6 +34,8 @@ pub struct Flash {
     salt: u64,
     sensing: Dice,
     heat: Heat,
+    /// Until when the link carries what was read before.
+    link_busy_until: u64,
 }
 
 /// How far a drive has warmed up: nanoseconds of work at full speed that it has not got rid of.
@@ -66,6 +68,7 @@ impl Flash {
             salt: Sequence::new(seed, "flash layout").draw(),
             sensing: Dice::new(seed, "flash sensing"),
             heat: Heat::default(),
+            link_busy_until: 0,
             profile,
         }
     }
@@ -137,6 +140,10 @@ impl MediaModel for Flash {
         false
     }
 
+    fn queue_depth(&self) -> usize {
+        if self.profile.is_parallel { usize::from(self.profile.dies) } else { 1 }
+    }
+
     fn place(&self, at: Lba) -> Place {
         let page = at / self.page;
         let (head, cylinder) = self.find(page);
@@ -202,7 +209,11 @@ impl MediaModel for Flash {
         let work = first_sense + carried.max(sensed);
         self.heat.work = self.heat.work.saturating_add(work);
         let time = controller + (u128::from(work) * u128::from(slower) / u128::from(faster)) as u64;
-        Nanos::new(issued.nanoseconds().saturating_add(time))
+        // Dies work side by side, but one link carries it all.
+        let sensed = issued.nanoseconds().saturating_add(controller).saturating_add(first_sense);
+        let wait = self.link_busy_until.saturating_sub(sensed);
+        self.link_busy_until = issued.nanoseconds().saturating_add(time).saturating_add(wait);
+        Nanos::new(self.link_busy_until)
     }
 
     fn held_up(&mut self, _by: Nanos) {}
@@ -219,6 +230,7 @@ impl MediaModel for Flash {
 
     fn power_cycled(&mut self) {
         self.heat = Heat::default();
+        self.link_busy_until = 0;
     }
 }
 

@@ -30,12 +30,19 @@ pub struct Uniform {
     /// Time of a seek, for each sector between the end of a read and the start of the next.
     #[serde(default = "nothing")]
     pub seek: Time,
+    /// Commands that the drive works on side by side, each taking its own time; 1, one after the other, to 1024.
+    #[serde(default = "one")]
+    pub queue_depth: u32,
     /// Time that the drive spends on a sector before it gives up.
     #[serde(default = "second")]
     pub recovery: Time,
     /// Time of one try on a sector that reads badly.
     #[serde(default = "turn")]
     pub turn: Time,
+}
+
+fn one() -> u32 {
+    1
 }
 
 fn sector() -> u32 {
@@ -72,6 +79,9 @@ impl MediumSpec for Uniform {
         }
         if size == 0 || size % physical != 0 {
             return Err(format!("size {size} is not a whole number of sectors of {physical} bytes"));
+        }
+        if !(1..=1024).contains(&self.queue_depth) {
+            return Err(format!("queue-depth {}; it is between 1 and 1024", self.queue_depth));
         }
         if size / sector >= SECTORS_MAX {
             return Err("size is beyond 2^39 sectors".into());
@@ -112,6 +122,10 @@ impl MediaModel for Steady {
     fn shape(&self) -> Shape {
         let sectors = self.spec.size.0 / u64::from(self.spec.sector);
         Shape { sectors, logical: self.spec.sector, physical: self.spec.physical(), heads: 1, cylinders: 1 }
+    }
+
+    fn queue_depth(&self) -> usize {
+        self.spec.queue_depth as usize
     }
 
     fn place(&self, _: Lba) -> Place {
@@ -165,6 +179,7 @@ mod tests {
             physical_sector: None,
             sector_time: Time(us(100)),
             seek: Time(Nanos::new(500)),
+            queue_depth: 1,
             recovery: second(),
             turn: turn(),
         };

@@ -33,6 +33,8 @@ pub struct Profile {
     pub channel_rate: u64,
     /// Speed of the link in bytes per second.
     pub bus: u64,
+    /// Whether the drive works on commands side by side, one for each die.
+    pub is_parallel: bool,
     /// Time to be ready after power comes on.
     pub start: Nanos,
     /// Time that the firmware spends on a page before it gives up.
@@ -80,6 +82,7 @@ impl Profile {
             sense_sigma: 0.15,
             channel_rate: 400_000_000,
             bus: 550_000_000,
+            is_parallel: false,
             start: Nanos::from_secs(2),
             recovery: Nanos::from_millis(300),
             throttle: None,
@@ -96,6 +99,7 @@ impl Profile {
                 controller: us(60),
                 channel_rate: 800_000_000,
                 bus: 3_500_000_000,
+                is_parallel: true,
                 start: Nanos::from_secs(5),
                 recovery: Nanos::from_millis(100),
                 throttle: Some(Throttle { after: Nanos::from_secs(180), percent: 20 }),
