@@ -58,6 +58,14 @@ impl Content {
         })
     }
 
+    /// The parts of `range` that are not known to be zeros.
+    pub fn stored(&self, range: ByteRange) -> Vec<ByteRange> {
+        match self {
+            Content::Image { stored, elsewhere: None, .. } => stored.pieces_in(range).collect(),
+            Content::Computed { .. } | Content::Image { .. } => vec![range],
+        }
+    }
+
     /// Fills `buffer` with the bytes at `at`.
     ///
     /// Errors: the image could not be read. That is a fault of this machine, never of the simulated disk.

@@ -271,6 +271,11 @@ impl SimDisk {
         &mut self.drive
     }
 
+    /// When the drive can begin with a command that is waiting for it.
+    pub fn free_from(&self) -> Nanos {
+        self.drive.free_lane().1
+    }
+
     /// When the simulation ends: from then on no command is answered.
     pub fn horizon(&self) -> Nanos {
         self.horizon

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use block::{ByteRange, Errno, Nanos, Offset, RangeSet, SourceError};
+use block::{ByteRange, Errno, Extent, ExtentKind, Nanos, Offset, RangeSet, SourceError};
 
 use crate::content::{Content, ContentError};
 use crate::disk::Filling;
@@ -81,6 +81,35 @@ impl LogicalUnit {
             bytes[from..from + length].copy_from_slice(&held[inside..inside + length]);
         }
         Ok(())
+    }
+
+    /// Tells where the disk holds data, and where an image behind it has holes that read as zeros; in order, touching,
+    /// covering `range`. Damaged sectors are data: nobody knows that they are zeros.
+    pub fn extents(&self, range: ByteRange) -> Vec<Extent> {
+        let logical = u64::from(self.system.disk().shape().logical);
+        let sectors = range.start().bytes() / logical..range.end().bytes().div_ceil(logical);
+        let bytes = |from: u64, to: u64| {
+            ByteRange::between(Offset::new(from * logical), Offset::new(to * logical)).overlap(range)
+        };
+        let damaged = self.system.disk().drive().surface.overlapping(sectors.clone());
+        let damaged = damaged.iter().map(|stretch| bytes(stretch.sectors.start, stretch.sectors.end));
+        let written = self.written.range(sectors).map(|(sector, _)| bytes(*sector, sector + 1));
+        let mut data: RangeSet =
+            self.content.stored(range).into_iter().chain(damaged).chain(written).collect();
+        data = data.intersection(&[range].into_iter().collect());
+        let (mut extents, mut at) = (Vec::new(), range.start());
+        let mut push = |range: ByteRange, kind| {
+            if !range.is_empty() {
+                extents.push(Extent { range, kind });
+            }
+        };
+        for piece in data.ranges() {
+            push(ByteRange::between(at, piece.start()), ExtentKind::Hole);
+            push(*piece, ExtentKind::Data);
+            at = piece.end();
+        }
+        push(ByteRange::between(at, range.end()), ExtentKind::Hole);
+        extents
     }
 
     /// Reads `range`, which lies on the disk, at `now`, as the system shows it to readers of its own way, or of `access`;

@@ -1,0 +1,16 @@
+//! Disks behind a door: requests come in, stamped with their arrival, and answers leave when they are due.
+//!
+//! Owns what every way of serving has in common: devices, the timer of late answers, paces, held requests, levers, the
+//! access log. Must not know sockets, protocols or mounts.
+
+pub mod device;
+pub mod pace;
+pub mod simulated;
+pub mod timer;
+
+pub use device::{
+    Answer, AttachError, Device, Exports, Facts, Health, Moment, OpenError, Outlet, Reply, Request, Trouble,
+    Work,
+};
+pub use pace::{Idle, Pace};
+pub use simulated::{SimDevice, SimOptions, WhenGone};
