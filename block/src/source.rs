@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::{Buffer, ByteRange, Errno, Nanos, Offset};
+use crate::{Buffer, ByteRange, Errno, Nanos, Offset, RangeSet};
 
 mod cache;
 pub mod file;
@@ -238,6 +238,25 @@ pub struct Extent {
     pub range: ByteRange,
     /// What.
     pub kind: ExtentKind,
+}
+
+impl Extent {
+    /// Covers `range` with extents: data where `data` says so, holes elsewhere.
+    pub fn cover(range: ByteRange, data: &RangeSet) -> Vec<Extent> {
+        let (mut extents, mut at) = (Vec::new(), range.start());
+        let mut push = |range: ByteRange, kind| {
+            if !range.is_empty() {
+                extents.push(Extent { range, kind });
+            }
+        };
+        for piece in data.pieces_in(range) {
+            push(ByteRange::between(at, piece.start()), ExtentKind::Hole);
+            push(piece, ExtentKind::Data);
+            at = piece.end();
+        }
+        push(ByteRange::between(at, range.end()), ExtentKind::Hole);
+        extents
+    }
 }
 
 /// What an extent holds.

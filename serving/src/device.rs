@@ -149,6 +149,11 @@ impl Reply {
 pub trait Outlet: Send + Sync {
     /// Takes an answer. Returns quickly: it must not wait for a socket, nor call the device.
     fn deliver(&self, ticket: u64, reply: Reply);
+
+    /// Whether somebody still waits for answers. What nobody waits for is not asked of a slow device.
+    fn is_open(&self) -> bool {
+        true
+    }
 }
 
 /// When the health of a medium is looked at.

@@ -4,7 +4,10 @@
 //! access log. Must not know sockets, protocols or mounts.
 
 pub mod device;
+pub mod drive;
+pub mod image;
 pub mod pace;
+mod pool;
 pub mod simulated;
 pub mod timer;
 
@@ -12,5 +15,7 @@ pub use device::{
     Answer, AttachError, Device, Exports, Facts, Health, Moment, OpenError, Outlet, Reply, Request, Trouble,
     Work,
 };
+pub use drive::{DriveDevice, DriveOptions};
+pub use image::{ImageDevice, ImageOptions};
 pub use pace::{Idle, Pace};
 pub use simulated::{SimDevice, SimOptions, WhenGone};

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use block::{ByteRange, Errno, Extent, ExtentKind, Nanos, Offset, RangeSet, SourceError};
+use block::{ByteRange, Errno, Extent, Nanos, Offset, RangeSet, SourceError};
 
 use crate::content::{Content, ContentError};
 use crate::disk::Filling;
@@ -94,22 +94,8 @@ impl LogicalUnit {
         let damaged = self.system.disk().drive().surface.overlapping(sectors.clone());
         let damaged = damaged.iter().map(|stretch| bytes(stretch.sectors.start, stretch.sectors.end));
         let written = self.written.range(sectors).map(|(sector, _)| bytes(*sector, sector + 1));
-        let mut data: RangeSet =
-            self.content.stored(range).into_iter().chain(damaged).chain(written).collect();
-        data = data.intersection(&[range].into_iter().collect());
-        let (mut extents, mut at) = (Vec::new(), range.start());
-        let mut push = |range: ByteRange, kind| {
-            if !range.is_empty() {
-                extents.push(Extent { range, kind });
-            }
-        };
-        for piece in data.ranges() {
-            push(ByteRange::between(at, piece.start()), ExtentKind::Hole);
-            push(*piece, ExtentKind::Data);
-            at = piece.end();
-        }
-        push(ByteRange::between(at, range.end()), ExtentKind::Hole);
-        extents
+        let data = self.content.stored(range).into_iter().chain(damaged).chain(written).collect();
+        Extent::cover(range, &data)
     }
 
     /// Reads `range`, which lies on the disk, at `now`, as the system shows it to readers of its own way, or of `access`;
