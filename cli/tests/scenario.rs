@@ -349,8 +349,20 @@ fn a_log_becomes_a_scenario_that_can_be_used() {
         "diskwright: crash.log: line {} has no end, and is passed over: the log was cut there\n",
         whole.lines().count()
     );
-    assert_eq!(String::from_utf8(output.stderr).unwrap(), note);
-    assert!(folder.run("fit drive.log").stderr.is_empty());
+    assert!(String::from_utf8(output.stderr).unwrap().starts_with(&note));
+    let told = String::from_utf8(folder.run("fit drive.log").stderr).unwrap();
+    assert!(!told.contains("has no end"), "{told}");
+    // A drive that is not like its model is told of, with what to do.
+    let odd: Vec<String> =
+        (0..3000).map(|n| format!("{n:010} {} 2048\n", if n < 1000 { 500 } else { 4000 })).collect();
+    folder.write("odd.log", &odd.concat());
+    let output = folder.run("fit odd.log");
+    assert_eq!(output.status.code(), Some(0));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("the fitted disk is not like the drive: "), "{told}");
+    assert!(told.contains("a scenario with [replay] log = \"odd.log\" does what the drive did"), "{told}");
+    let report = String::from_utf8(output.stdout).unwrap();
+    assert!(report.contains("does not fit") && report.contains("Held out  the last fifth"), "{report}");
     let head = "# Diskwright timing log 1\n# size 8192 logical 512 physical 512\n";
     folder.write("both.log", &format!("{head}0 0 0 512 ok 5000\n1 3000 512 512 ok 9000\n"));
     folder

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use block::{ByteRange, Nanos, Offset, RangeSet};
 use map::{Builder, RescueMap, Status};
 
+use crate::media::rotating::Profile;
 use crate::recording::{Record, Recording};
 use crate::replay::index::Index;
 
@@ -17,7 +18,9 @@ pub mod ks;
 pub mod mixture;
 pub mod period;
 pub mod retry;
+pub mod schedule;
 pub mod seeks;
+pub mod slow;
 pub mod text;
 pub mod track;
 pub mod zones;
@@ -28,8 +31,9 @@ use mixture::Part;
 use period::Period;
 use retry::Chances;
 use seeks::Seeks;
+use slow::{Mechanics, Slow};
 use track::Track;
-use zones::Zone;
+use zones::{Zone, rate_at};
 
 /// What a log tells of a drive.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,10 +68,25 @@ pub struct Fit {
     pub retry: Option<Chances>,
     /// How often sectors that never came were tried, on the average.
     pub tries: f64,
+    /// How often sectors that came in the end had failed before, on the average.
+    pub failed_first: f64,
+    /// The class of hard disk that it is taken for; `None` for anything else.
+    pub class: Option<&'static str>,
+    /// Good reads that took far too long.
+    pub slow: Slow,
+    /// What a seek takes for each byte of the way, in seconds, where that is all that is known.
+    pub seek_per_byte: f64,
+    /// Seconds of all reads.
+    pub secs: f64,
+    /// Seconds and bytes of the quickest reads that go on where the one before ended; `None` if there are few.
+    pub quickest: Option<(f64, u64)>,
     /// What is known of each byte.
     pub map: RescueMap,
     /// The same drive's sectors that came after they had failed, as bad ones among good ones; empty if there are none.
     pub recovered: RescueMap,
+    /// The same drive with a sector of each slow read as a bad one, others good where they were read, and how much later
+    /// these came, in seconds; one for each sort of them.
+    pub lagging: Vec<(RescueMap, Vec<f64>)>,
 }
 
 /// What a log covers.
@@ -133,6 +152,10 @@ impl Fit {
                 push_row(&mut rows, start / physical, count, status == Status::BadSector);
             }
         }
+        let known: RangeSet = match recording.rest {
+            Some(_) => ByteRange::new(Offset::ZERO, size).into(),
+            None => [&truth.good, &truth.bad, &truth.unclear].into_iter().flatten().map(range_of).collect(),
+        };
         let mut damaged = [truth.bad, truth.unclear].concat();
         damaged.sort_by_key(|range| range.start);
         let observed = Observed::of(recording, size);
@@ -140,20 +163,40 @@ impl Fit {
             Some(rate) => vec![Zone { start: 0, end: size, rate }],
             None => zones::fit(&observed.streamed, size),
         };
+        let jumps: Vec<(f64, f64)> =
+            observed.jumps.iter().map(|(way, secs)| (*way as f64 / size as f64, *secs)).collect();
+        let class = class(size, sector, &observed.jumps, &zones);
+        let seeks = seeks::fit(&jumps);
+        let mechanics = class.and_then(Profile::named).map_or(Mechanics::default(), |class| Mechanics {
+            turn: class.turn().nanoseconds() as f64 / 1e9,
+            stroke: class.seek_full.nanoseconds() as f64 / 1e9,
+        });
+        let mut slow = Slow::of(recording, &zones, seeks.as_ref(), mechanics, size);
+        let retries = index.retries(physical);
+        // What failed before follows the law of what failed.
+        let is_recovered = |at: u64| {
+            let next = retries.recovered.partition_point(|range| range.end <= at);
+            retries.recovered.get(next).is_some_and(|range| range.start <= at)
+        };
+        slow.reads.retain(|(at, _)| !is_recovered(*at));
         let logs = observed.latencies(&zones);
         let latency = mixture::fit(&logs, LATENCY_PARTS);
         let apart = ks::distance_within(NEAR, &logs, |log| mixture::cumulative(&latency, log));
-        let retries = index.retries(physical);
-        let jumps: Vec<(f64, f64)> =
-            observed.jumps.iter().map(|(way, secs)| (*way as f64 / size as f64, *secs)).collect();
         Fit {
             size,
             sector,
             physical,
             coverage: Coverage { good_bytes, bad_bytes, unclear_bytes, ..observed.coverage },
-            seeks: seeks::fit(&jumps),
+            seeks,
             latency_apart: (apart, logs.len()),
             failures: failures::fit(&observed.failures),
+            failed_first: retries.failed_first,
+            seek_per_byte: recording.seek.nanoseconds() as f64 / 1e9 / sector as f64,
+            secs: observed.secs,
+            quickest: observed.quickest(),
+            lagging: slow.sorts().iter().map(|reads| lagging(reads, &known, physical, size)).collect(),
+            slow,
+            class,
             errors: chain::measure(&rows, CLUSTER_GAP / physical),
             chain: chain::chain(&rows),
             track: track(&damaged, &zones, sector),
@@ -174,11 +217,13 @@ impl Fit {
     }
 }
 
+fn range_of(bytes: &std::ops::Range<u64>) -> ByteRange {
+    ByteRange::between(Offset::new(bytes.start), Offset::new(bytes.end))
+}
+
 /// A map in which these bytes are bad.
 fn recovered(bytes: &[std::ops::Range<u64>], size: u64) -> RescueMap {
-    let range =
-        |bytes: &std::ops::Range<u64>| ByteRange::between(Offset::new(bytes.start), Offset::new(bytes.end));
-    let bad: RangeSet = bytes.iter().map(range).collect();
+    let bad: RangeSet = bytes.iter().map(range_of).collect();
     let whole: RangeSet = ByteRange::new(Offset::ZERO, size).into();
     let mut blocks: Vec<(ByteRange, Status)> = Vec::new();
     blocks.extend(whole.minus(&bad).ranges().iter().map(|range| (*range, Status::Finished)));
@@ -211,11 +256,6 @@ fn head(damaged: &[std::ops::Range<u64>], zones: &[Zone], size: u64) -> Option<P
     found.max_by(|a, b| a.strength.total_cmp(&b.strength))
 }
 
-fn rate_at(zones: &[Zone], at: u64) -> Option<f64> {
-    let zone = zones.iter().find(|zone| at < zone.end).or(zones.last());
-    zone.map(|zone| zone.rate)
-}
-
 /// Adds sectors behind those that are there; neighbours of one kind are one row.
 fn push_row(rows: &mut Vec<(u64, u64, bool)>, start: u64, count: u64, bad: bool) {
     match rows.last_mut() {
@@ -233,6 +273,74 @@ fn push_row(rows: &mut Vec<(u64, u64, bool)>, start: u64, count: u64, bad: bool)
     }
 }
 
+/// The least hard disk, in bytes.
+const HARD_DISK_MIN: u64 = 1_000_000_000;
+/// A drive that goes elsewhere faster than this, in seconds, has no arm.
+const ARM_MIN: f64 = 0.0015;
+/// Classes of hard disks, by the bytes that are between them and the next one.
+const CLASSES: [(u64, &str); 5] = [
+    (100_000_000_000, "pata40"),
+    (700_000_000_000, "d25_500"),
+    (2_500_000_000_000, "d35_1t"),
+    (10_000_000_000_000, "d35_4t"),
+    (u64::MAX, "d35_20t"),
+];
+
+/// The class of hard disk that a drive of this size with these jumps (bytes, seconds) may be; `None` if it is none.
+fn class(size: u64, sector: u64, jumps: &[(u64, f64)], zones: &[Zone]) -> Option<&'static str> {
+    // Small reads, so that the transfer does not matter.
+    let mut times: Vec<f64> = jumps.iter().map(|(_, secs)| *secs).collect();
+    times.sort_unstable_by(f64::total_cmp);
+    let transfer = zones.first().map_or(0.0, |zone| sector as f64 / zone.rate);
+    let has_arm = times.len() < 30 || times[times.len() / 10] > ARM_MIN + transfer;
+    let is_one = size >= HARD_DISK_MIN && (sector == 512 || sector == 4096) && has_arm;
+    CLASSES.iter().find(|(below, _)| is_one && size < *below).map(|(_, name)| *name)
+}
+
+/// A map in which a physical sector of each slow read is bad, and the rest of what was read good; and the delays.
+fn lagging(reads: &[(u64, f64)], known: &RangeSet, physical: u64, size: u64) -> (RescueMap, Vec<f64>) {
+    let mut builder = Builder::new();
+    let mut starts: Vec<u64> = reads.iter().map(|(at, _)| at / physical * physical).collect();
+    starts.sort_unstable();
+    starts.dedup();
+    let sector = |start: &u64| {
+        ByteRange::between(Offset::new(*start), Offset::new(start.saturating_add(physical).min(size)))
+    };
+    let late: Vec<ByteRange> = starts.iter().filter(|start| **start < size).map(sector).collect();
+    let late: RangeSet = late.into_iter().collect();
+    let whole: RangeSet = ByteRange::new(Offset::ZERO, size).into();
+    let good = known.minus(&late);
+    let untried = whole.minus(known).minus(&late);
+    let parts = [(&late, Status::BadSector), (&good, Status::Finished), (&untried, Status::NonTried)];
+    let mut blocks: Vec<(ByteRange, Status)> =
+        parts.iter().flat_map(|(set, status)| set.ranges().iter().map(|range| (*range, *status))).collect();
+    blocks.sort_unstable_by_key(|(range, _)| range.start());
+    blocks.into_iter().for_each(|(range, status)| builder.push(range, status));
+    (builder.finish(), reads.iter().map(|(_, late)| *late).collect())
+}
+
+/// Evenly spaced quantiles of values, with their mean: between each and the next as many values lie evenly. 21, or 101 of
+/// a thousand values and more; none without values.
+pub fn quantiles(values: &[f64]) -> Vec<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let Some(last) = sorted.len().checked_sub(1) else { return Vec::new() };
+    let steps = if sorted.len() < 1000 { 20 } else { 100 };
+    let at = |step: usize| {
+        let place = last as f64 * step as f64 / steps as f64;
+        let index = (place as usize).min(last);
+        let next = sorted[(index + 1).min(last)];
+        sorted[index] + (next - sorted[index]) * (place - index as f64)
+    };
+    let mut knots: Vec<f64> = (0..=steps).map(at).collect();
+    // A few large values make the uppermost part lean to its beginning.
+    let mean = sorted.iter().sum::<f64>() / sorted.len() as f64;
+    let drawn = knots.windows(2).map(|two| (two[0] + two[1]) / 2.0).sum::<f64>() / steps as f64;
+    let (before, top) = (knots[steps - 1], knots[steps]);
+    knots[steps] = (top + 2.0 * steps as f64 * (mean - drawn)).clamp(before, top);
+    knots
+}
+
 /// Reads by what they tell.
 #[derive(Default)]
 struct Observed {
@@ -245,6 +353,8 @@ struct Observed {
     failures: Vec<f64>,
     /// Bytes a second of all sectors that a list does not name.
     unlisted: Option<f64>,
+    /// Seconds of all reads.
+    secs: f64,
 }
 
 impl Observed {
@@ -285,6 +395,7 @@ impl Observed {
         let blocks = (size / block).saturating_sub(listed);
         observed.coverage.reads += blocks;
         observed.coverage.timed += blocks;
+        observed.secs += secs(rest) * blocks as f64;
         let step = (blocks / LATENCIES_MAX as u64).max(1);
         // As many as the listed ones stand for, should there be too many of them.
         observed.streamed = observed.streamed.into_iter().step_by(step as usize).collect();
@@ -299,6 +410,7 @@ impl Observed {
         let Some(took) = record.took else { return };
         self.coverage.timed += record.reads;
         let secs = took.nanoseconds() as f64 / 1e9;
+        self.secs += secs * record.reads as f64;
         if record.failed.is_some() {
             self.failures.extend(std::iter::repeat_n(secs, record.reads.min(1000) as usize));
             return;
@@ -315,6 +427,15 @@ impl Observed {
         {
             self.jumps.push((end.abs_diff(record.at), secs));
         }
+    }
+
+    /// What the quickest hundredth of the shortest streamed reads took, and their length.
+    fn quickest(&self) -> Option<(f64, u64)> {
+        let unit = self.streamed.iter().map(|(_, bytes, _)| *bytes).min()?;
+        let of_unit = self.streamed.iter().filter(|(_, bytes, _)| *bytes == unit);
+        let mut times: Vec<f64> = of_unit.map(|(.., secs)| *secs).collect();
+        times.sort_unstable_by(f64::total_cmp);
+        times.get(times.len() / 100).filter(|_| times.len() >= 100).map(|secs| (*secs, unit))
     }
 
     /// Logarithms of how many times longer than expected streamed reads took.

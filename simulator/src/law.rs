@@ -2,6 +2,8 @@
 //!
 //! Owns the laws of success, of time and of error class. Must not know which sectors follow them.
 
+use std::sync::Arc;
+
 use block::Nanos;
 
 use crate::dice::{self, Chance, Dice};
@@ -60,6 +62,8 @@ pub enum Health {
         /// Most.
         to: Nanos,
     },
+    /// Always succeeds, so much later: drawn from evenly spaced quantiles, two at least.
+    Late(Arc<[Nanos]>),
     /// Each sector has a chance of its own, drawn with density Beta(`a`, `b`), and keeps it.
     Weak {
         /// First parameter.
@@ -101,7 +105,7 @@ pub enum Health {
 }
 
 /// How long a failing attempt takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FailureTime {
     /// The drive's own error recovery: its time with 3 % deviation, one time in twenty twice as long; cut by ERC.
     Recovery,
@@ -109,8 +113,9 @@ pub enum FailureTime {
     Between(Nanos, Nanos),
     /// One of up to four times, each with so many thousandths; the last one with what is missing. 2 % deviation.
     Steps([(u16, Nanos); 4]),
-    /// Drawn from quantiles: the times that 0, 5, 10 ... 100 % of the failures do not exceed.
-    Quantiles([Nanos; 21]),
+    /// Drawn from evenly spaced quantiles, two at least: of 21 the times that 0, 5, 10 ... 100 % of the failures do not
+    /// exceed.
+    Quantiles(Arc<[Nanos]>),
 }
 
 /// What an attempt at a physical sector led to.
@@ -204,7 +209,7 @@ impl Law {
     pub fn rank(&self) -> u8 {
         match self.health {
             Health::Zeros { .. } => 0,
-            Health::Slow { .. } => 1,
+            Health::Slow { .. } | Health::Late(_) => 1,
             Health::Weak { .. } | Health::Turns { .. } | Health::Ladder(_) => 2,
             Health::Unsteady { .. } => 3,
             Health::Head(_) => 4,
@@ -237,7 +242,10 @@ impl Law {
     /// What is certain about any sector under this law, whatever its draws.
     pub fn certainty(&self, attempts: u32, now: &Conditions) -> Certainty {
         let odds = match self.health {
-            Health::Zeros { .. } | Health::Slow { .. } | Health::Recorded { answers: true } => 1.0,
+            Health::Zeros { .. }
+            | Health::Slow { .. }
+            | Health::Late(_)
+            | Health::Recorded { answers: true } => 1.0,
             Health::Bad | Health::Recorded { answers: false } => 0.0,
             Health::Unsteady { failing, .. } => 1.0 - failing,
             Health::Head(head) => 1.0 - now.failure_of(head),
@@ -268,7 +276,10 @@ impl Law {
     /// Probability that one attempt at this sector succeeds.
     pub fn odds(&self, sector: u64, dice: &mut LawDice, now: &Conditions) -> f64 {
         match self.health {
-            Health::Zeros { .. } | Health::Slow { .. } | Health::Recorded { answers: true } => 1.0,
+            Health::Zeros { .. }
+            | Health::Slow { .. }
+            | Health::Late(_)
+            | Health::Recorded { answers: true } => 1.0,
             Health::Weak { a, b } => dice::beta(dice.media.roll(0, sector), a, b) * now.ease,
             Health::Unsteady { failing, .. } => 1.0 - failing,
             Health::Head(head) => 1.0 - now.failure_of(head),
@@ -302,6 +313,7 @@ impl Law {
             | Health::Ladder(_)
             | Health::Recorded { .. } => Nanos::ZERO,
             Health::Slow { from, to } => between(dice.latency.roll(attempt, sector), from, to),
+            Health::Late(ref times) => drawn(dice.latency.roll(attempt, sector), times),
             Health::Weak { .. } | Health::Turns { .. } => {
                 // Inside one command the drive tries R times with equal chances, which together make `odds`; the same
                 // draw that decides says how many it took.
@@ -330,8 +342,8 @@ impl Law {
 
     fn failure_time(&self, sector: u64, attempt: u32, dice: &mut LawDice, now: &Conditions) -> Nanos {
         let roll = dice.latency.roll(attempt, sector);
-        match self.failure {
-            FailureTime::Between(from, to) => between(roll, from, to),
+        match &self.failure {
+            FailureTime::Between(from, to) => between(roll, *from, *to),
             FailureTime::Steps(steps) => {
                 let mut left = ((u128::from(dice::mix(roll)) * 1000) >> 64) as u16;
                 let step = steps.iter().find(|(share, _)| {
@@ -342,12 +354,7 @@ impl Law {
                 let time = step.unwrap_or(&steps[3]).1.nanoseconds() as f64;
                 Nanos::new((time * (1.0 + 0.02 * dice::normal(roll))).max(0.0) as u64)
             }
-            FailureTime::Quantiles(times) => {
-                // The upper bits tell between which two, what is left of them where.
-                let place = u128::from(roll) * 20;
-                let step = (place >> 64) as usize;
-                between(place as u64, times[step], times[step + 1])
-            }
+            FailureTime::Quantiles(times) => drawn(roll, times),
             FailureTime::Recovery => {
                 let base = now.recovery.nanoseconds() as f64;
                 let twice = if Chance::of(0.05).hits(dice::mix(roll)) { base } else { 0.0 };
@@ -361,6 +368,17 @@ impl Law {
 /// Chance that one of so many turns succeeds, each with this chance.
 fn of_any(each: f64, tries: u32) -> f64 {
     1.0 - libm::pow(1.0 - each.clamp(0.0, 1.0), f64::from(tries))
+}
+
+/// A time between two of evenly spaced quantiles.
+fn drawn(roll: u64, times: &[Nanos]) -> Nanos {
+    // The upper bits tell between which two, what is left of them where.
+    let place = u128::from(roll) * times.len().saturating_sub(1) as u128;
+    let step = (place >> 64) as usize;
+    match times.get(step..step + 2) {
+        Some([from, to]) => between(place as u64, *from, *to),
+        _ => times.first().copied().unwrap_or(Nanos::ZERO),
+    }
 }
 
 fn between(roll: u64, from: Nanos, to: Nanos) -> Nanos {
@@ -432,6 +450,29 @@ mod tests {
         }
         for (count, (share, _)) in counts.iter().zip(steps) {
             assert!((count - i32::from(share) * 4).abs() < 120, "{counts:?}");
+        }
+    }
+
+    #[test]
+    fn quantiles_of_any_number_give_times_between_them() {
+        let ms = |all: &[u64]| -> Arc<[Nanos]> { all.iter().map(|ms| Nanos::from_millis(*ms)).collect() };
+        // A half between 10 and 20, a half between 20 and 100.
+        let late = Law::new(Health::Late(ms(&[10, 20, 100])), "test");
+        let failing =
+            Law { failure: FailureTime::Quantiles(ms(&[10, 20, 100])), ..Law::new(Health::Bad, "test") };
+        let mut dice = LawDice::new(6);
+        for (law, answers) in [(&late, true), (&failing, false)] {
+            let mut short = 0;
+            for sector in 0..4000 {
+                let time = match law.attempt(sector, 0, &mut dice, &conditions()) {
+                    Trial::Good(time) if answers => time,
+                    Trial::Failed(time) if !answers => time,
+                    other => panic!("{other:?}"),
+                };
+                assert!((Nanos::from_millis(10)..=Nanos::from_millis(100)).contains(&time), "{time:?}");
+                short += u32::from(time < Nanos::from_millis(20));
+            }
+            assert!((1900..2100).contains(&short), "{short} of 4000");
         }
     }
 

@@ -32,7 +32,7 @@ pub mod schema;
 
 pub use error::ScenarioError;
 use error::Wrong;
-pub use kind::{FaultEntry, FaultKind, FaultSpec};
+pub use kind::{FaultEntry, FaultKind, FaultSpec, ReadFile};
 pub use medium::{Healthy, MediumKind, MediumSpec};
 pub use quantity::{Bytes, Seed, Time};
 
@@ -212,7 +212,17 @@ const SECTIONS: [&str; 8] = ["disk", "replay", "connection", "content", "rescue"
 impl Scenario {
     /// Reads a scenario and makes sure that its disk can be built. `origin` is its file's name, for messages.
     pub fn parse(name: &str, origin: &str, text: &str) -> Result<Scenario, ScenarioError> {
-        let scenario = Scenario::parse_unbuilt(name, origin, text)?;
+        Scenario::parse_with(name, origin, text, &library::file)
+    }
+
+    /// The same, where `read` reads the files that faults name.
+    pub fn parse_with(
+        name: &str,
+        origin: &str,
+        text: &str,
+        read: ReadFile<'_>,
+    ) -> Result<Scenario, ScenarioError> {
+        let scenario = Scenario::read(name, origin, text, read)?;
         // Whatever cannot be built is found now, with its place.
         scenario.disk(scenario.seed())?;
         scenario.content(scenario.seed())?;
@@ -223,6 +233,10 @@ impl Scenario {
     /// Reads a scenario whose disk is known to be possible, or is about to be built anyway: building a large one takes
     /// longer than reading.
     pub fn parse_unbuilt(name: &str, origin: &str, text: &str) -> Result<Scenario, ScenarioError> {
+        Scenario::read(name, origin, text, &library::file)
+    }
+
+    fn read(name: &str, origin: &str, text: &str, read: ReadFile<'_>) -> Result<Scenario, ScenarioError> {
         let wrong = |span, text_of: String| ScenarioError::at(origin, text, span, text_of);
         let by_part = |part: Wrong| wrong(part.span, part.reason);
         let by_toml = |error: toml::de::Error| by_part(error.into());
@@ -270,7 +284,7 @@ impl Scenario {
             .map_err(|span| wrong(Some(span), "faults are written as [[fault]], each with its kind".into()))?
         {
             let mut fault = kind::parse(fault).map_err(by_part)?;
-            let loaded = fault.spec.load(folder_of(origin));
+            let loaded = fault.spec.load(folder_of(origin), read);
             let bytes = loaded.map_err(|reason| wrong(Some(fault.span.clone()), reason))?;
             digest = digest_with(digest, &bytes);
             faults.push(fault);

@@ -32,7 +32,7 @@ impl Sort {
     pub fn of(law: &Law) -> Sort {
         match law.health {
             Health::Zeros { .. } => Sort::Zeros,
-            Health::Slow { .. } | Health::Recorded { answers: true } => Sort::Slow,
+            Health::Slow { .. } | Health::Late(_) | Health::Recorded { answers: true } => Sort::Slow,
             Health::Bad | Health::Recorded { answers: false } => Sort::Bad,
             // All others depend on the attempt.
             _ => Sort::Weak,

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use block::{ByteRange, Offset};
-use simulator::Scenario;
+use block::{ByteRange, Nanos, Offset};
 use simulator::scenario::library;
+use simulator::{Answer, Command, Scenario};
 
 /// All that a scenario of a map needs.
 const SCENARIO: &str = r#"
@@ -67,6 +67,39 @@ fn a_small_twin_has_the_damage_in_the_same_places() {
     let small = large.small().unwrap().unwrap();
     let lost = small.lost(0).unwrap();
     assert_eq!(lost.ranges(), [ByteRange::new(Offset::new(0x400_0000), 0x4000)]);
+}
+
+#[test]
+fn a_map_of_slow_places_answers_late_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let map = MAP.replace("0x3f00000 +", "0x3effa00 +");
+    fs::write(folder.path().join("drive.map"), &map).unwrap();
+    let slow = format!("{SCENARIO}slow-time = [\"80 ms\", \"90 ms\", \"100 ms\"]\n");
+    let scenario = open(folder.path(), &slow).unwrap();
+    assert!(scenario.lost(1).unwrap().is_empty());
+    let mut disk = scenario.disk(1).unwrap();
+    let mut now = Nanos::ZERO;
+    let mut read = |at: u64| {
+        let reply = disk.serve(&Command { at, count: 1 }, now);
+        let took = reply.done.since(now).nanoseconds() / 1_000_000;
+        now = reply.done;
+        assert_eq!(reply.answer, Answer::Done);
+        took
+    };
+    read(2040);
+    // Three sectors from 1 MiB on.
+    let took: Vec<u64> = (2046..2054).map(&mut read).collect();
+    let late: Vec<bool> = took.iter().map(|took| *took >= 80).collect();
+    assert_eq!(late, [false, false, true, true, true, false, false, false], "{took:?}");
+    for (line, expected) in [
+        ("slow-time = [\"1 ms\"]", "slow-time holds 1 times; give two (from and to) or up to 1001 quantiles"),
+        ("slow-time = [\"2 ms\", \"1 ms\"]", "slow-time holds times in rising order"),
+        ("failure-time = []", "failure-time holds 0 times"),
+        ("slow-time = [\"1 ms\", \"2 ms\"]\nretry = [1.0, 1.0]", "and retry that some do not"),
+    ] {
+        let error = open(folder.path(), &format!("{SCENARIO}{line}\n")).unwrap_err();
+        assert!(error.contains(expected), "{line}: {error}");
+    }
 }
 
 /// What the folder of real maps says of itself, with real maps in it.

@@ -4,6 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use block::{ByteRange, Nanos, Offset};
+use simulator::fit::Fit;
+use simulator::fit::schedule::Schedule;
+use simulator::recording::{Reading, Recording};
 use simulator::scenario::library;
 use simulator::{Answer, Command, Scenario, SimDisk};
 
@@ -172,5 +175,19 @@ fn one_try_per_sector_of_the_measured_disc_takes_as_long_as_it_did() {
         let total = found.iter().map(|(_, time)| *time as f64 / 1e9).sum::<f64>();
         println!("drive {drive}: {total:.0} s");
         assert!((0.8 * seconds..1.2 * seconds).contains(&total), "drive {drive}: {total} s");
+    }
+}
+
+/// Their models take as long, and fail as often, as the logs say.
+#[test]
+fn the_fitted_disc_takes_as_long_as_the_measured_one() {
+    let Some(data) = std::env::var_os("DISKWRIGHT_DATA") else { return };
+    for name in ["cd-drive-a", "cd-drive-b", "floppy-525"] {
+        let path = Path::new(&data).join(format!("timings/safecopy-{name}.csv"));
+        let (recording, _) = Recording::open(&path, Reading::default()).unwrap();
+        let fitted = Fit::of(&recording).in_memory(name).unwrap();
+        let schedule = Schedule::of(&recording, &fitted, 0).unwrap();
+        println!("{name}: {schedule:?}");
+        assert_eq!(schedule.unexplained(), Vec::<String>::new(), "{name}");
     }
 }

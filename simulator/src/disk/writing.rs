@@ -124,7 +124,7 @@ impl Drive {
 fn meets(law: &Law, is_whole: bool) -> Meets {
     let is_data = matches!(law.class, ErrorClass::Uncorrectable | ErrorClass::AddressMark);
     match law.health {
-        Health::Zeros { .. } | Health::Slow { .. } => Meets::Nothing,
+        Health::Zeros { .. } | Health::Slow { .. } | Health::Late(_) => Meets::Nothing,
         Health::Unsteady { .. } | Health::Head(_) => Meets::Trouble,
         // To change a part of a physical sector the drive must read the rest.
         _ if is_data && is_whole => Meets::Data,

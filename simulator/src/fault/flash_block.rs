@@ -79,7 +79,7 @@ impl Fault for Blocks {
         let mut dice = opening.dice("flash blocks");
         let step = opening.medium.turn();
         let health = self.spec.chance.map_or(Health::Bad, |chance| Health::Ladder(Ladder::new(chance, step)));
-        let law = opening.law(Law { failure: self.failure, ..Law::new(health, "flash-block") });
+        let law = opening.law(Law { failure: self.failure.clone(), ..Law::new(health, "flash-block") });
         let block = self.spec.size.0 / u64::from(shape.logical);
         let blocks = shape.sectors / block;
         let mut bad: Vec<u64> = self.spec.at.iter().map(|at| at.0 / self.spec.size.0).collect();

@@ -71,7 +71,7 @@ impl Fault for Dead {
             true => Health::Slow { from: from.0, to: to.0 },
             false => Health::Bad,
         };
-        let law = opening.law(Law { failure: self.failure, ..Law::new(health, "flash-die") });
+        let law = opening.law(Law { failure: self.failure.clone(), ..Law::new(health, "flash-die") });
         for sectors in opening.medium.sectors_of(self.spec.die) {
             opening.lay(law, sectors);
         }

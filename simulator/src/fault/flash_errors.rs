@@ -153,7 +153,7 @@ impl Fault for Laying {
         let mut dice = opening.dice("flash errors");
         let step = opening.medium.turn();
         let ladder = |chance| Law {
-            failure: self.failure,
+            failure: self.failure.clone(),
             ..Law::new(
                 Health::Ladder(Ladder { parity: spec.parity, ..Ladder::new(chance, step) }),
                 "flash-errors",

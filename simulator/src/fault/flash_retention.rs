@@ -78,8 +78,10 @@ impl Fault for Leaked {
         let spec = &self.spec;
         let mut dice = opening.dice("flash retention");
         let ladder = Ladder { retune: spec.retune, ..Ladder::new(spec.chance, opening.medium.turn()) };
-        let law =
-            opening.law(Law { failure: self.failure, ..Law::new(Health::Ladder(ladder), "flash-retention") });
+        let law = opening.law(Law {
+            failure: self.failure.clone(),
+            ..Law::new(Health::Ladder(ladder), "flash-retention")
+        });
         let shape = opening.shape();
         for sectors in shares(spec.region, spec.share, spec.extent, shape, &mut dice) {
             opening.lay(law, sectors);

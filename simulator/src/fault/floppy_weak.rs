@@ -125,7 +125,7 @@ impl Fault for Weak {
         // Always the same, within a half of a hundredth.
         let failure = FailureTime::Between(Nanos::new(time - time / 200), Nanos::new(time + time / 200));
         let [from, to] = spec.chance;
-        let law = |health| Law { failure, ..Law::new(health, "floppy-weak") };
+        let law = |health| Law { failure: failure.clone(), ..Law::new(health, "floppy-weak") };
         let weak = opening.law(law(Health::Turns { from, to, tries }));
         let bad = opening.law(law(Health::Bad));
         let sectors = opening.shape().sectors;

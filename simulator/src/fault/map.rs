@@ -15,13 +15,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::clusters::{Clusters, power, runs};
-use super::{Fault, Opening};
+use super::{Fault, Opening, checks};
 use crate::dice::Sequence;
 use crate::law::{FailureTime, Health, Law};
 use crate::media::MediaModel;
-use crate::scenario::Time;
-use crate::scenario::kind::{FaultSpec, NamedFault};
-use crate::scenario::library;
+use crate::scenario::kind::{FaultSpec, NamedFault, ReadFile};
+use crate::scenario::{Bytes, Time};
 
 /// The damage of a mapfile.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
@@ -37,15 +36,23 @@ pub struct Map {
     pub unknown: Unknown,
     /// Whether errors may answer after many tries: parameters of the density of their chances.
     pub retry: Option<[f64; 2]>,
-    /// How long a read of an error takes: from and to, or the 21 times that 0, 5, 10 ... 100 % of the reads do not exceed;
-    /// the drive's own time if not given.
+    /// How long a read of an error takes: from and to, or evenly spaced quantiles, such as the 21 times that 0, 5, 10 ...
+    /// 100 % of the reads do not exceed; the drive's own time if not given.
     pub failure_time: Option<Vec<Time>>,
+    /// What the map calls bad is slow instead, and always answers: how much later, as from and to or as quantiles.
+    pub slow_time: Option<Vec<Time>>,
     /// Exponent of the lengths of runs of errors, where they are drawn.
     #[serde(default = "run_exponent")]
     pub run_exponent: f64,
     /// Exponent of the lengths of gaps between them.
     #[serde(default = "gap_exponent")]
     pub gap_exponent: f64,
+    /// Median extent of the clusters that are drawn.
+    #[serde(default = "extent")]
+    pub extent: Bytes,
+    /// Deviation of the logarithm of that.
+    #[serde(default = "extent_sigma")]
+    pub extent_sigma: f64,
     #[serde(skip)]
     map: Arc<RescueMap>,
     /// How much shorter this disk is than the map's.
@@ -76,6 +83,14 @@ fn gap_exponent() -> f64 {
     Clusters::default().gap_exponent
 }
 
+fn extent() -> Bytes {
+    Clusters::default().extent
+}
+
+fn extent_sigma() -> f64 {
+    Clusters::default().extent_sigma
+}
+
 fn one() -> f64 {
     1.0
 }
@@ -88,13 +103,9 @@ impl NamedFault for Map {
 }
 
 impl FaultSpec for Map {
-    fn load(&mut self, folder: &Path) -> Result<Vec<u8>, String> {
-        let path = folder.join(&self.file);
-        let text =
-            library::file(&path).map_err(|e| format!("cannot read the map {}: {e}", path.display()))?;
-        let mapfile =
-            Mapfile::parse(&text).map_err(|e| format!("{}:{}: {}", path.display(), e.line, e.fault))?;
-        self.map = Arc::new(mapfile.map);
+    fn load(&mut self, folder: &Path, read: ReadFile<'_>) -> Result<Vec<u8>, String> {
+        let (map, text) = loaded(&folder.join(&self.file), read)?;
+        self.map = Arc::new(map);
         Ok(text)
     }
 
@@ -109,7 +120,14 @@ impl FaultSpec for Map {
         if !is_exponent(self.run_exponent) || !is_exponent(self.gap_exponent) {
             return Err("run-exponent and gap-exponent are numbers above 1 and below 10, and not 2".into());
         }
-        self.failure()?;
+        quantiles("failure-time", self.failure_time.as_deref())?;
+        quantiles("slow-time", self.slow_time.as_deref())?;
+        let at_odds = [("retry", self.retry.is_some()), ("failure-time", self.failure_time.is_some())];
+        if let Some((name, _)) = at_odds.iter().find(|(_, given)| *given && self.slow_time.is_some()) {
+            return Err(format!("slow-time says that every read answers, and {name} that some do not"));
+        }
+        checks::size("extent", self.extent)?;
+        checks::within("extent-sigma", self.extent_sigma, [0.0, 10.0])?;
         let end = self.map.extent().map_or(0, |extent| extent.end().bytes());
         let size = medium.shape().bytes();
         if self.ratio == 1.0 && end > size {
@@ -127,24 +145,15 @@ impl FaultSpec for Map {
 }
 
 impl Map {
-    /// How long a read of an error takes.
-    fn failure(&self) -> Result<FailureTime, String> {
-        let Some(times) = &self.failure_time else { return Ok(FailureTime::Recovery) };
-        let times: Vec<Nanos> = times.iter().map(|time| time.0).collect();
-        if !times.is_sorted() {
-            return Err("failure-time holds times in rising order".into());
-        }
-        if let [from, to] = times[..] {
-            return Ok(FailureTime::Between(from, to));
-        }
-        times.try_into().map(FailureTime::Quantiles).map_err(|times: Vec<Nanos>| {
-            format!("failure-time holds {} times; give two (from and to) or 21 quantiles", times.len())
-        })
-    }
-
     /// The law by which errors lie, where they are drawn.
     fn clusters(&self) -> Clusters {
-        Clusters { run_exponent: self.run_exponent, gap_exponent: self.gap_exponent, ..Clusters::default() }
+        Clusters {
+            run_exponent: self.run_exponent,
+            gap_exponent: self.gap_exponent,
+            extent: self.extent,
+            extent_sigma: self.extent_sigma,
+            ..Clusters::default()
+        }
     }
 }
 
@@ -155,11 +164,15 @@ struct Laying {
 impl Fault for Laying {
     fn lay(&mut self, opening: &mut Opening<'_>) {
         let spec = &self.spec;
-        let law = opening.law(Law {
-            // Checked when the fault was built.
-            failure: spec.failure().unwrap_or(FailureTime::Recovery),
-            ..Law::new(spec.retry.map_or(Health::Bad, |[a, b]| Health::Weak { a, b }), "map")
-        });
+        // Checked when the fault was built.
+        let times = |times: &Option<Vec<Time>>| quantiles("", times.as_deref()).ok().flatten();
+        let health = match (times(&spec.slow_time), spec.retry) {
+            (Some(times), _) => Health::Late(times),
+            (None, Some([a, b])) => Health::Weak { a, b },
+            (None, None) => Health::Bad,
+        };
+        let failure = times(&spec.failure_time).map_or(FailureTime::Recovery, FailureTime::Quantiles);
+        let law = opening.law(Law { failure, ..Law::new(health, "map") });
         let shape = opening.shape();
         let mut dice = opening.dice("map");
         for (from, to) in damage(spec, shape.physical, shape.bytes(), &mut dice) {
@@ -167,6 +180,31 @@ impl Fault for Laying {
             opening.lay(law, from * group..to * group);
         }
     }
+}
+
+/// Most quantiles of a time.
+const QUANTILES_MAX: usize = 1001;
+
+/// Evenly spaced quantiles of a time; two are the least and the most.
+fn quantiles(name: &str, times: Option<&[Time]>) -> Result<Option<Arc<[Nanos]>>, String> {
+    let Some(times) = times else { return Ok(None) };
+    if !(2..=QUANTILES_MAX).contains(&times.len()) {
+        return Err(format!(
+            "{name} holds {} times; give two (from and to) or up to {QUANTILES_MAX} quantiles",
+            times.len()
+        ));
+    }
+    if !times.is_sorted() {
+        return Err(format!("{name} holds times in rising order"));
+    }
+    Ok(Some(times.iter().map(|time| time.0).collect()))
+}
+
+/// Reads a mapfile; returns its text, too.
+pub(super) fn loaded(path: &Path, read: ReadFile<'_>) -> Result<(RescueMap, Vec<u8>), String> {
+    let text = read(path).map_err(|e| format!("cannot read the map {}: {e}", path.display()))?;
+    let mapfile = Mapfile::parse(&text).map_err(|e| format!("{}:{}: {}", path.display(), e.line, e.fault))?;
+    Ok((mapfile.map, text))
 }
 
 /// Bad physical sectors, from and to, in any order; may overlap. The disk has `size` bytes.
@@ -269,8 +307,11 @@ mod tests {
             unknown: Unknown::Drawn,
             retry: None,
             failure_time: None,
+            slow_time: None,
             run_exponent: run_exponent(),
             gap_exponent: gap_exponent(),
+            extent: extent(),
+            extent_sigma: extent_sigma(),
             map: Arc::new(Mapfile::parse(text.as_bytes()).unwrap().map),
             ratio: 1.0,
         }

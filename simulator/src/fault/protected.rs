@@ -69,7 +69,11 @@ struct Refused {
 
 impl Fault for Refused {
     fn lay(&mut self, opening: &mut Opening<'_>) {
-        let law = Law { failure: self.failure, class: self.spec.class, ..Law::new(Health::Bad, "protected") };
+        let law = Law {
+            failure: self.failure.clone(),
+            class: self.spec.class,
+            ..Law::new(Health::Bad, "protected")
+        };
         let law = opening.law(law);
         let logical = u64::from(opening.shape().logical);
         opening.lay(law, self.spec.from.0 / logical..self.spec.to.0.div_ceil(logical));

@@ -23,6 +23,8 @@ pub struct Errors {
     pub gap_exponent: f64,
     /// Extents of clusters of more than one error: the logarithm of sectors.
     pub extent: Part,
+    /// How many of those there are.
+    pub extents: usize,
     /// Share of the sectors in a cluster that are bad.
     pub bad_inside: f64,
 }
@@ -70,6 +72,7 @@ pub fn measure(rows: &Rows, apart: u64) -> Option<Errors> {
         runs,
         gaps,
         extent: Part { share: 1.0, mean, sigma },
+        extents: extents.len(),
         bad_inside: if inside.1 == 0 { 1.0 } else { inside.0 as f64 / inside.1 as f64 },
     })
 }

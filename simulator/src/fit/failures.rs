@@ -21,8 +21,10 @@ pub struct FailureTimes {
     pub atoms: Vec<Atom>,
     /// The others, by the logarithm of their seconds; shares are of the others.
     pub rest: Vec<Part>,
-    /// Quantiles 0, 5, 10 ... 100 % of all, in seconds; empty without failures.
+    /// Evenly spaced quantiles of all, in seconds, as [`super::quantiles`] makes them; empty without failures.
     pub quantiles: Vec<f64>,
+    /// The middle one of all; 0 without failures.
+    pub median: f64,
 }
 
 /// Half the width of an atom.
@@ -36,10 +38,8 @@ const PARTS: usize = 3;
 pub fn fit(times: &[f64]) -> FailureTimes {
     let mut left: Vec<f64> = times.iter().copied().filter(|secs| *secs > 0.0).collect();
     left.sort_unstable_by(f64::total_cmp);
-    let quantiles = match left.len() {
-        0 => Vec::new(),
-        count => (0..=20).map(|step| left[(count - 1) * step / 20]).collect(),
-    };
+    let quantiles = super::quantiles(&left);
+    let median = left.get(left.len() / 2).copied().unwrap_or(0.0);
     let all = left.len() as f64;
     let mut atoms = Vec::new();
     while let Some((from, to)) = densest(&left).filter(|(from, to)| (to - from) as f64 >= SHARE_MIN * all) {
@@ -47,7 +47,7 @@ pub fn fit(times: &[f64]) -> FailureTimes {
         left.drain(from..to);
     }
     let logs: Vec<f64> = left.iter().map(|secs| libm::log(*secs)).collect();
-    FailureTimes { atoms, rest: mixture::fit(&logs, PARTS), quantiles }
+    FailureTimes { atoms, rest: mixture::fit(&logs, PARTS), quantiles, median }
 }
 
 /// The indices between which most sorted values lie within 2 % of their middle.
@@ -93,7 +93,7 @@ mod tests {
         assert_eq!(found.rest.len(), 1, "{found:?}");
         assert!((found.rest[0].mean - libm::log(0.8)).abs() < 0.06, "{found:?}");
         assert!((found.rest[0].sigma - 0.5).abs() < 0.05, "{found:?}");
-        assert!((found.quantiles[10] - 3.0).abs() < 0.1 && found.quantiles.len() == 21);
+        assert!((found.median - 3.0).abs() < 0.1 && found.quantiles.len() == 101);
         assert_eq!(fit(&[]), FailureTimes::default());
     }
 }

@@ -49,7 +49,26 @@ pub fn fit(passes: &[(u64, u64)]) -> Option<Chances> {
     let a = 1.0 / slope;
     let b = a * (y - slope * x - 1.0);
     debug_assert!(*first >= 0.0);
-    Some(Chances { a: a.min(99.0), b: b.clamp(0.01, 99.0) })
+    Some(Chances { a, b }.within_bounds())
+}
+
+/// Parameters of a density are at most so large; narrower ones differ little.
+const LARGEST: f64 = 99.0;
+/// And at least so large.
+const SMALLEST: f64 = 0.0001;
+
+impl Chances {
+    /// The same mean, with parameters that a scenario may have.
+    pub fn within_bounds(self) -> Chances {
+        let scale = (LARGEST / self.a.max(self.b)).min(1.0);
+        let bounded = |x: f64| (x * scale).clamp(SMALLEST, LARGEST);
+        Chances { a: bounded(self.a), b: bounded(self.b) }
+    }
+
+    /// Those of sectors that failed so many more times.
+    pub fn after_failures(self, count: f64) -> Chances {
+        Chances { b: self.b + count, ..self }.within_bounds()
+    }
 }
 
 #[cfg(test)]
@@ -87,6 +106,10 @@ mod tests {
         for (n, real) in [(0.0, 0.135), (1.0, 0.093), (2.0, 0.052)] {
             assert!((share(n) - real).abs() < 0.03, "{found:?}: {} of {real}", share(n));
         }
+        // One sector in five hundred, on the only pass that there was.
+        let rare = fit(&[(0, 0), (1000, 2)]).unwrap();
+        assert!((rare.a / (rare.a + rare.b) / 0.002 - 1.0).abs() < 0.01, "{rare:?}");
+        assert!(rare.b <= LARGEST && rare.after_failures(5.0).b <= LARGEST, "{rare:?}");
         assert_eq!(fit(&[(500, 0), (500, 0)]), None, "nothing ever answered");
         assert_eq!(fit(&[(5, 1)]), None, "too little is known");
     }

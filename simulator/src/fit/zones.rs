@@ -21,6 +21,12 @@ const EDGE: f64 = 0.03;
 /// A read that takes so many times as long as others there was held up, and tells nothing of the rate.
 const HELD_UP: f64 = 1.5;
 
+/// Bytes a second at a position; of the last zone behind it. `None` without zones.
+pub fn rate_at(zones: &[Zone], at: u64) -> Option<f64> {
+    let zone = zones.iter().find(|zone| at < zone.end).or(zones.last());
+    zone.map(|zone| zone.rate)
+}
+
 /// Fits a rate that never rises with the position to reads of (position, bytes, seconds) on a drive of `size` bytes: means
 /// of 64 bins without what was held up, made falling by joining neighbours (pool adjacent violators). Zones begin where it
 /// falls by more than 3 %. Empty without reads.

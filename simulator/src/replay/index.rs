@@ -111,6 +111,7 @@ impl Index {
     pub(crate) fn retries(&self, sector: u64) -> Retries {
         let mut retries = Retries::default();
         let (mut tries, mut lost) = (0, 0);
+        let (mut before, mut found) = (0, 0);
         for ((unit, _), class) in self.classes.iter().filter(|((unit, _), _)| *unit <= sector) {
             for (start, (end, answers)) in &class.rows {
                 let sectors = (end - start) / unit;
@@ -125,6 +126,8 @@ impl Index {
                     passes[failures].0 += sectors;
                     passes[failures].1 += sectors;
                     retries.recovered.push(*start..*end);
+                    before += failures as u64 * sectors;
+                    found += sectors;
                 } else {
                     tries += failures as u64 * sectors;
                     lost += sectors;
@@ -132,6 +135,8 @@ impl Index {
             }
         }
         retries.tries = tries as f64 / (lost as f64).max(1.0);
+        retries.failed_first = before as f64 / (found as f64).max(1.0);
+        retries.recovered.sort_unstable_by_key(|range| range.start);
         retries
     }
 
@@ -173,6 +178,8 @@ pub(crate) struct Retries {
     pub(crate) recovered: Vec<Range<u64>>,
     /// How often each of those was tried that never came, on the average.
     pub(crate) tries: f64,
+    /// How often each of those had failed that came later, on the average.
+    pub(crate) failed_first: f64,
 }
 
 impl Truth {
@@ -337,7 +344,7 @@ mod tests {
         // The second, third and fourth sector failed at first: once more, not, once more, and so on.
         assert_eq!(retries.passes, [(0, 0), (3, 1), (2, 1)]);
         assert_eq!(retries.recovered, [1024..1536, 1536..2048]);
-        assert_eq!(retries.tries, 3.0);
+        assert_eq!((retries.tries, retries.failed_first), (3.0, 1.5));
     }
 
     #[test]

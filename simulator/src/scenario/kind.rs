@@ -3,6 +3,7 @@
 //! Owns the register: a kind of fault is one file in `fault/` and one line in [`KINDS`]. Must not know what they do.
 
 use std::fmt;
+use std::io;
 use std::ops::Range;
 use std::path::Path;
 
@@ -51,11 +52,14 @@ pub const KINDS: &[FaultKind] = &[
     FaultKind::of::<fault::wear::Wear>(),
 ];
 
+/// Reads a whole file.
+pub type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
+
 /// What a scenario says of one fault.
 pub trait FaultSpec: fmt::Debug + Send + Sync {
     /// Reads the files that the fault names, looked up from `folder`; called once, before anything else. Returns the
     /// bytes in them that make a difference. Errors: which file, and what is wrong with it.
-    fn load(&mut self, _folder: &Path) -> Result<Vec<u8>, String> {
+    fn load(&mut self, _folder: &Path, _read: ReadFile<'_>) -> Result<Vec<u8>, String> {
         Ok(Vec::new())
     }
 

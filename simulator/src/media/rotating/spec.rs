@@ -49,6 +49,10 @@ pub struct HardDisk {
     pub erc: Option<Time>,
     /// Cache.
     pub cache: Option<Bytes>,
+    /// Time of a command before anything moves.
+    pub overhead: Option<Time>,
+    /// Speed of the link, in bytes per second.
+    pub bus: Option<Bytes>,
 }
 
 impl NamedMedium for HardDisk {
@@ -75,6 +79,8 @@ impl HardDisk {
             recovery: self.recovery.map_or(class.recovery, |time| time.0),
             erc: self.erc.map_or(class.erc, |time| (time.0 > Nanos::ZERO).then_some(time.0)),
             cache_bytes: self.cache.map_or(class.cache_bytes, |bytes| bytes.0),
+            overhead: self.overhead.map_or(class.overhead, |time| time.0),
+            bus: self.bus.map_or(class.bus, |bytes| bytes.0),
             ..class
         })
     }
@@ -114,6 +120,9 @@ impl MediumSpec for HardDisk {
             || profile.sectors_outer > 1_000_000
         {
             return Err("sectors-per-track holds the outermost and the innermost track's, as in [944, 520]; the first is not smaller".into());
+        }
+        if profile.bus < 1000 {
+            return Err(format!("bus {} a second is slower than any link", Bytes(profile.bus)));
         }
         if profile.zones == 0 || profile.zones > 1000 {
             return Err(format!("{} zones; a disk has 1 to 1000", profile.zones));
