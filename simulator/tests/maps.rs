@@ -116,6 +116,7 @@ fn real_maps_are_disks_with_as_much_damage() {
         let extent = map::Mapfile::parse(&text).unwrap().map.extent().unwrap().end().bytes();
         let known = format!("file = {path:?}\nunknown = \"good\"");
         let scenario = SCENARIO
+            .replace("\"pata40\"", "\"d35_1t\"\nphysical-sector = 512")
             .replace("\"64 MiB\"", &extent.max(size).next_multiple_of(512).to_string())
             .replace("file = \"drive.map\"", &known);
         let folder = tempfile::tempdir().unwrap();
