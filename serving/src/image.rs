@@ -80,7 +80,7 @@ impl ImageDevice {
         let extents = source.extents(ByteRange::new(Offset::ZERO, size));
         let extents = extents.iter().filter(|extent| extent.kind == ExtentKind::Data);
         let file = File::open(path).map_err(|e| failed(&e))?;
-        let magic = fstatfs(&file).map(|facts| facts.f_type as i64).unwrap_or_default();
+        let magic = fstatfs(&file).map(|facts| facts.f_type).unwrap_or_default();
         let image = Arc::new(Image {
             path: path.to_owned(),
             file,

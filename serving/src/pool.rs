@@ -29,9 +29,12 @@ pub(crate) struct Pool<T> {
     threads_max: usize,
 }
 
+type Make<T> = dyn Fn() -> T + Send + Sync;
+type Serve<T> = dyn Fn(&mut T, Request) -> Reply + Send + Sync;
+
 struct Shared<T> {
-    make: Box<dyn Fn() -> T + Send + Sync>,
-    serve: Box<dyn Fn(&mut T, Request) -> Reply + Send + Sync>,
+    make: Box<Make<T>>,
+    serve: Box<Serve<T>>,
     in_flight: AtomicUsize,
     /// Threads that are given up: as many end when they come back.
     surplus: AtomicUsize,

@@ -173,6 +173,8 @@ pub struct HealthLog {
     pub errors: u64,
     /// Physical sectors that failed and were not written since (SMART 197).
     pub pending: BTreeSet<u64>,
+    /// Physical sectors that could not be read, and were written since: they hold what was written.
+    pub renewed: BTreeSet<u64>,
     /// Physical sectors replaced by spare ones (SMART 5).
     pub reallocated: u64,
     /// Resets.

@@ -70,6 +70,7 @@ impl Drive {
                     }
                     Meets::Data => {
                         more += self.renew(sector);
+                        self.health.renewed.insert(sector);
                         healed.push(sector);
                     }
                     Meets::Trouble => {
