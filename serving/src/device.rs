@@ -8,8 +8,11 @@
 use std::sync::Arc;
 
 use block::{ByteRange, Errno, Extent, Offset};
+use serde_json::Value;
 use simulator::Access;
 use thiserror::Error;
+
+use crate::order::Order;
 
 /// A disk that is served.
 pub trait Device: Send + Sync {
@@ -36,10 +39,15 @@ pub trait Device: Send + Sync {
         vec![Extent { range, kind: block::ExtentKind::Data }]
     }
 
-    /// What is known of the medium in `range`: in order, touching, covering it, neighbours different. No read: nothing is
-    /// drawn, aged or warmed. `None` if nothing is known.
+    /// What is known of the medium in `range`: in order, touching, from its start on, neighbours different; it may end
+    /// early where much is to be told. No read: nothing is drawn, aged or warmed. `None` if nothing is known.
     fn health(&self, _range: ByteRange, _moment: Moment) -> Option<Vec<(ByteRange, Health)>> {
         None
+    }
+
+    /// Obeys an order; returns what there is to tell. Errors: why not, in one line.
+    fn obey(&self, _order: Order) -> Result<Value, String> {
+        Err("only simulated disks take orders".into())
     }
 }
 

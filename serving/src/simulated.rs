@@ -1,20 +1,28 @@
 //! A simulated disk behind the door.
 //!
-//! Owns the disk, its time, and the requests that it will not answer by itself. Must not know who asks, nor damage. One
-//! lock guards it; nobody waits for anything while holding it.
+//! Owns the disk's place in real time, and the requests that it will not answer by itself. Must not know who asks, nor
+//! damage. One lock guards it; nobody waits for anything while holding it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use block::{ByteRange, Clock, Errno, Extent, Nanos, Offset, WallClock};
-use simulator::disk::Answer as Word;
-use simulator::system::Outcome;
-use simulator::{Access, LogicalUnit, Scenario};
+use block::{ByteRange, Clock, Errno, Extent, Nanos, RangeSet, WallClock};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use simulator::disk::Power;
+use simulator::lever::Lever;
+use simulator::scenario::ScenarioError;
+use simulator::{Access, Scenario};
 
-use crate::device::{Answer, AttachError, Device, Facts, Outlet, Reply, Request, Trouble, Work};
+use crate::access_log::{AccessLog, Asked, Entry, Pulled, Start, Verb};
+use crate::device::{AttachError, Device, Facts, Health, Moment, Outlet, Reply, Request, Work};
+use crate::order::Order;
 use crate::pace::{Course, Idle, Pace};
 use crate::timer::Timer;
 
+pub(crate) mod core;
 mod words;
+
+use core::{Core, Served};
 
 /// How a simulated disk is served.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -34,7 +42,8 @@ pub struct SimOptions {
 }
 
 /// What clients see of a drive that has left the bus.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum WhenGone {
     /// Every request fails at once.
     #[default]
@@ -49,20 +58,38 @@ pub enum WhenGone {
     Mute,
 }
 
+/// A log of everything that is asked of a disk.
+#[derive(Clone)]
+pub struct Logging {
+    /// The log.
+    pub log: Arc<AccessLog>,
+    /// What it calls the disk.
+    pub disk: String,
+    /// Where the scenario is found again: a name, or a file.
+    pub scenario: String,
+}
+
 /// A simulated disk, served.
 pub struct SimDevice {
-    description: String,
+    scenario: Scenario,
+    seed: u64,
     options: SimOptions,
     clock: Arc<WallClock>,
+    logging: Option<Logging>,
     state: Mutex<State>,
     timer: Timer,
+    /// The disk as it was before the first request, for those who want to know.
+    fresh: OnceLock<Option<Mutex<Core>>>,
 }
 
 struct State {
-    unit: LogicalUnit,
+    core: Core,
     course: Course,
     /// Requests that are not answered until somebody does something about it.
     held: Vec<Held>,
+    /// Whether requests wait, and those that do.
+    is_paused: bool,
+    waiting: Vec<(Request, u64, Arc<dyn Outlet>)>,
     /// Clients that are there.
     clients: usize,
 }
@@ -79,24 +106,37 @@ impl SimDevice {
     ///
     /// Errors: as of opening scenarios.
     pub fn open(
-        scenario: &Scenario,
+        scenario: Scenario,
         seed: u64,
         options: SimOptions,
         clock: Arc<WallClock>,
-    ) -> Result<SimDevice, simulator::scenario::ScenarioError> {
-        let unit = scenario.unit(seed, options.access)?;
+        logging: Option<Logging>,
+    ) -> Result<SimDevice, ScenarioError> {
+        let core = Core::new(scenario.unit(seed, options.access)?, seed, options);
+        if let Some(Logging { log, disk, scenario: origin }) = &logging {
+            log.write(&Entry::Start(Start {
+                disk: disk.clone(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                scenario: origin.clone(),
+                digest: digest_of(&scenario),
+                seed,
+                access: options.access,
+                reads_on: options.reads_on,
+                when_gone: options.when_gone,
+            }));
+        }
         let course = Course::new(options.pace, options.idle, clock.now());
-        let state = State { unit, course, held: Vec::new(), clients: 0 };
+        let state =
+            State { core, course, held: Vec::new(), is_paused: false, waiting: Vec::new(), clients: 0 };
         Ok(SimDevice {
-            description: format!(
-                "{}, seed {seed}: {}",
-                scenario.name,
-                first_line(&scenario.head.description)
-            ),
+            scenario,
+            seed,
             options,
+            logging,
             timer: Timer::new(clock.clone()),
             clock,
             state: Mutex::new(state),
+            fresh: OnceLock::new(),
         })
     }
 
@@ -104,37 +144,170 @@ impl SimDevice {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Answers the requests that hang, each with an error; returns how many there were.
-    pub fn release(&self) -> usize {
-        let mut state = self.lock();
-        let count = state.held.len();
-        self.give_up_held(&mut state, words::RELEASED);
-        count
+    /// Serves a request of a disk that is locked already.
+    fn serve(
+        &self,
+        state: &mut State,
+        request: Request,
+        ticket: u64,
+        outlet: &Arc<dyn Outlet>,
+    ) -> Option<(Nanos, Reply)> {
+        let arrival = state.arrival(self.clock.now());
+        let (range, client, access) = (request.range, request.client, request.access);
+        let served = match &self.logging {
+            None => state.core.serve(request, arrival),
+            Some(logging) => {
+                let work = verb(&request.work);
+                let (served, said) = state.core.serve_told(request, arrival);
+                logging.log.write(&Entry::Request(Asked {
+                    disk: logging.disk.clone(),
+                    client,
+                    work,
+                    offset: range.start().bytes(),
+                    length: range.length(),
+                    access,
+                    at_ns: arrival.nanoseconds(),
+                    said,
+                }));
+                served
+            }
+        };
+        match served {
+            Served::Never => {
+                state.held.push(Held { ticket, range, outlet: outlet.clone() });
+                None
+            }
+            Served::At(done, reply) => Some((state.course.due(done), reply)),
+        }
     }
 
-    fn give_up_held(&self, state: &mut State, text: &str) {
+    /// Answers the requests that hang, each with an error; returns how many there were.
+    fn release(&self, state: &mut State, text: &str) -> usize {
+        let count = state.held.len();
         for held in state.held.drain(..) {
             let reply = Reply::failed(held.range, Errno::EIO, text);
             self.timer.add(Nanos::ZERO, held.outlet, held.ticket, reply);
         }
+        count
+    }
+
+    fn resume(&self, state: &mut State) -> usize {
+        state.is_paused = false;
+        let waiting = std::mem::take(&mut state.waiting);
+        let count = waiting.len();
+        for (request, ticket, outlet) in waiting {
+            if let Some((due, reply)) = self.serve(state, request, ticket, &outlet) {
+                self.timer.add(due, outlet, ticket, reply);
+            }
+        }
+        count
+    }
+
+    fn pull(&self, state: &mut State, lever: Lever) -> Result<Value, String> {
+        let now = state.arrival(self.clock.now());
+        let ready = state.core.apply(lever, now);
+        if let Some(logging) = &self.logging {
+            logging.log.write(&Entry::Lever(Pulled {
+                disk: logging.disk.clone(),
+                lever: Order::Pull(lever).to_string(),
+                at_ns: now.nanoseconds(),
+                ready_ns: ready.as_ref().ok().map(|ready| ready.nanoseconds()),
+            }));
+        }
+        let ready = ready.map_err(|e| e.to_string())?;
+        // What the drive was asked before is over.
+        let aborted = match lever {
+            Lever::Reset | Lever::PowerCycle => self.release(state, words::ABORTED),
+            Lever::Vanish => self.release(state, words::GONE),
+            Lever::KillHead(_) | Lever::Return => 0,
+        };
+        Ok(json!({ "ready_seconds": ready.nanoseconds() as f64 / 1e9, "aborted": aborted }))
+    }
+
+    fn tell_state(&self, state: &State) -> Value {
+        let drive = state.core.unit.system().disk().drive();
+        let power = match drive.power {
+            Power::Ready => "ready",
+            Power::SpinningUp(_) => "spinning-up",
+            Power::Hung => "hung",
+            Power::Stuck => "stuck",
+            Power::Gone(_) => "gone",
+            Power::Dead => "dead",
+        };
+        let health = &drive.health;
+        json!({
+            "scenario": self.scenario.name,
+            "seed": self.seed,
+            "power": power,
+            "virtual_seconds": drive.busy_until.nanoseconds() as f64 / 1e9,
+            "busy_seconds": health.busy.nanoseconds() as f64 / 1e9,
+            "clients": state.clients,
+            "paused": state.is_paused,
+            "waiting": state.waiting.len(),
+            "hanging": state.held.len(),
+            "on_the_way": self.timer.len(),
+            "commands": health.commands,
+            "errors": health.errors,
+            "pending": health.pending.len(),
+            "reallocated": health.reallocated,
+            "resets": health.resets,
+            "power_cycles": health.power_cycles,
+            "calibrations": health.calibrations,
+            "temperature": health.temperature,
+        })
+    }
+
+    /// What can be rescued at all, and what cannot be read now. The first takes a disk of its own, and no lock.
+    fn tell_truth(&self) -> Result<Value, String> {
+        let lost = self.scenario.lost(self.seed).map_err(|e| e.to_string())?;
+        let (size, bad) = {
+            let mut state = self.lock();
+            let size = state.core.unit.size();
+            let (mut bad, mut at) = (Vec::new(), block::Offset::ZERO);
+            while at.bytes() < size {
+                let rest = ByteRange::between(at, block::Offset::new(size));
+                let told = state.core.health(rest);
+                let Some((last, _)) = told.last() else { break };
+                at = last.end();
+                let is_bad = |health: &Health| health.0 & (Health::BAD | Health::HANG) != 0;
+                bad.extend(told.into_iter().filter(|(_, health)| is_bad(health)).map(|(range, _)| range));
+            }
+            (size, bad.into_iter().collect::<RangeSet>())
+        };
+        let list = |set: &RangeSet| -> Vec<[u64; 2]> {
+            set.ranges().iter().map(|range| [range.start().bytes(), range.length()]).collect()
+        };
+        Ok(json!({
+            "size_bytes": size,
+            "recoverable_bytes": size - lost.bytes(),
+            "lost": list(&lost),
+            "bad_now": list(&bad),
+        }))
     }
 }
 
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or_default()
+/// What a log keeps of a scenario, to know it again.
+pub(crate) fn digest_of(scenario: &Scenario) -> String {
+    scenario.digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What came of a request: an answer and when, in the disk's time.
-enum Served {
-    At(Nanos, Reply),
-    Never,
+fn verb(work: &Work) -> Verb {
+    match work {
+        Work::Read => Verb::Read,
+        Work::Cache => Verb::Cache,
+        Work::Write(_) => Verb::Write,
+        Work::Zero { .. } => Verb::Zero,
+        Work::Trim => Verb::Trim,
+        Work::Flush => Verb::Flush,
+    }
 }
 
 impl Device for SimDevice {
     fn facts(&self) -> Facts {
         let state = self.lock();
-        let disk = state.unit.system().disk();
+        let disk = state.core.unit.system().disk();
         let shape = disk.shape();
+        let about = self.scenario.head.description.lines().next().unwrap_or_default();
         Facts {
             size: shape.bytes(),
             logical_sector: shape.logical,
@@ -142,14 +315,14 @@ impl Device for SimDevice {
             rotates: disk.drive().medium.rotates(),
             is_writable: disk.is_writable(),
             has_health: self.options.tells_health,
-            description: self.description.clone(),
+            description: format!("{}, seed {}: {about}", self.scenario.name, self.seed),
         }
     }
 
     fn attach(&self) -> Result<(), AttachError> {
         let mut state = self.lock();
         let now = state.arrival(self.clock.now());
-        if self.options.when_gone == WhenGone::Refuse && !state.unit.system_mut().is_there(now) {
+        if self.options.when_gone == WhenGone::Refuse && !state.core.unit.system_mut().is_there(now) {
             return Err(AttachError::Gone);
         }
         state.clients += 1;
@@ -157,219 +330,79 @@ impl Device for SimDevice {
     }
 
     fn detach(&self, outlet: &Arc<dyn Outlet>) {
-        let gone: Vec<Held> = {
+        let gone = {
             let mut state = self.lock();
             state.clients = state.clients.saturating_sub(1);
-            let (gone, kept) = std::mem::take(&mut state.held)
-                .into_iter()
-                .partition(|held| Arc::ptr_eq(&held.outlet, outlet));
-            state.held = kept;
-            gone
+            let is_gone = |other: &Arc<dyn Outlet>| Arc::ptr_eq(other, outlet);
+            let held: Vec<Held> = state.held.extract_if(.., |held| is_gone(&held.outlet)).collect();
+            let waiting: Vec<_> = state.waiting.extract_if(.., |(_, _, outlet)| is_gone(outlet)).collect();
+            (held, waiting)
         };
+        // Whatever outlets do when they end, they do without the lock.
         drop(gone);
         self.timer.forget(outlet);
     }
 
     fn submit(&self, request: Request, ticket: u64, outlet: &Arc<dyn Outlet>) -> Option<Reply> {
         let mut state = self.lock();
-        let arrival = state.arrival(self.clock.now());
-        let range = request.range;
-        match state.serve(request, arrival, &self.options) {
-            Served::Never => {
-                state.held.push(Held { ticket, range, outlet: outlet.clone() });
-                None
-            }
-            Served::At(done, reply) => {
-                let due = state.course.due(done);
-                drop(state);
-                if due <= self.clock.now() {
-                    return Some(reply);
-                }
-                self.timer.add(due, outlet.clone(), ticket, reply);
-                None
+        if state.is_paused {
+            state.waiting.push((request, ticket, outlet.clone()));
+            return None;
+        }
+        let (due, reply) = self.serve(&mut state, request, ticket, outlet)?;
+        drop(state);
+        if due == Nanos::ZERO || due <= self.clock.now() {
+            return Some(reply);
+        }
+        self.timer.add(due, outlet.clone(), ticket, reply);
+        None
+    }
+
+    fn extents(&self, range: ByteRange) -> Vec<Extent> {
+        self.lock().core.unit.extents(range)
+    }
+
+    fn health(&self, range: ByteRange, moment: Moment) -> Option<Vec<(ByteRange, Health)>> {
+        if !self.options.tells_health {
+            return None;
+        }
+        match moment {
+            Moment::Now => Some(self.lock().core.health(range)),
+            Moment::Start => {
+                let open = || {
+                    let unit = self.scenario.unit(self.seed, self.options.access).ok()?;
+                    Some(Mutex::new(Core::new(unit, self.seed, self.options)))
+                };
+                let fresh = self.fresh.get_or_init(open).as_ref()?;
+                Some(fresh.lock().unwrap_or_else(PoisonError::into_inner).health(range))
             }
         }
     }
 
-    fn extents(&self, range: ByteRange) -> Vec<Extent> {
-        self.lock().unit.extents(range)
+    fn obey(&self, order: Order) -> Result<Value, String> {
+        if order == Order::Truth {
+            return self.tell_truth();
+        }
+        let mut state = self.lock();
+        match order {
+            Order::Pause => {
+                state.is_paused = true;
+                Ok(json!({}))
+            }
+            Order::Resume => Ok(json!({ "resumed": self.resume(&mut state) })),
+            Order::Release => Ok(json!({ "released": self.release(&mut state, words::RELEASED) })),
+            Order::Pull(lever) => self.pull(&mut state, lever),
+            Order::State | Order::Truth => Ok(self.tell_state(&state)),
+        }
     }
 }
 
 impl State {
+    /// The disk's time at which a request arrives now.
     fn arrival(&mut self, now: Nanos) -> Nanos {
-        self.course.arrival(now, self.unit.system().disk().free_from())
-    }
-
-    fn serve(&mut self, request: Request, arrival: Nanos, options: &SimOptions) -> Served {
-        let Request { work, range, buffer, .. } = request;
-        match work {
-            Work::Read => self.read(range, buffer, arrival, request.access.or(options.access), options),
-            Work::Cache => {
-                let access = request.access.or(options.access);
-                match self.read(range, buffer, arrival, access, options) {
-                    Served::At(done, Reply::Answer(answer)) => {
-                        Served::At(done, Reply::Answer(Answer { bytes: Vec::new(), ..answer }))
-                    }
-                    other => other,
-                }
-            }
-            Work::Write(bytes) => self.write(range, &bytes, arrival, options),
-            Work::Zero { .. } | Work::Trim => {
-                // A drive without a command for it is written to; in pieces, so that memory stays small.
-                const PIECE: u64 = 1 << 20;
-                let zeros = vec![0; PIECE.min(range.length()) as usize];
-                let (mut at, mut now) = (range.start(), arrival);
-                while at < range.end() {
-                    let piece = ByteRange::between(at, (at + PIECE).min(range.end()));
-                    match self.write(piece, &zeros[..piece.length() as usize], now, options) {
-                        Served::At(done, Reply::Answer(answer)) if answer.troubles.is_empty() => now = done,
-                        other => return other,
-                    }
-                    at = piece.end();
-                }
-                Served::At(now, Reply::done(Vec::new()))
-            }
-            // What was written is in memory: it is as durable as it gets.
-            Work::Flush => Served::At(arrival, Reply::done(Vec::new())),
-        }
-    }
-
-    fn read(
-        &mut self,
-        range: ByteRange,
-        mut bytes: Vec<u8>,
-        arrival: Nanos,
-        access: Option<Access>,
-        options: &SimOptions,
-    ) -> Served {
-        bytes.resize(range.length() as usize, 0);
-        match access {
-            None => self.read_bare(range, bytes, arrival, options),
-            Some(access) => self.read_as(range, bytes, arrival, access, options),
-        }
-    }
-
-    /// Reads as a system of this machine would, with its time-outs and resets.
-    fn read_as(
-        &mut self,
-        range: ByteRange,
-        mut bytes: Vec<u8>,
-        arrival: Nanos,
-        access: Access,
-        options: &SimOptions,
-    ) -> Served {
-        let (outcome, done) = self.unit.read(range, arrival, Nanos::NEVER, Some(access));
-        let reply = match outcome {
-            Outcome::Gone => return gone(range, done, options),
-            Outcome::OutOfTime => return Served::Never,
-            Outcome::Read(reply) => reply,
-        };
-        let good = reply.good_bytes(bytes.len());
-        if let Err(error) = self.unit.fill(range.start(), &mut bytes[..good]) {
-            return Served::At(done, Reply::failed(range, Errno::EIO, words::content(&error)));
-        }
-        let troubles = reply.damage.map(|damage| Trouble {
-            range: ByteRange::between(range.start() + good as u64, range.end()),
-            at: damage.at,
-            errno: damage.errno,
-            text: damage.errno.text(),
-        });
-        Served::At(done, Reply::Answer(Answer { bytes, troubles: troubles.into_iter().collect() }))
-    }
-
-    /// Hands the drive its commands bare.
-    fn read_bare(
-        &mut self,
-        range: ByteRange,
-        mut bytes: Vec<u8>,
-        arrival: Nanos,
-        options: &SimOptions,
-    ) -> Served {
-        let shape = self.unit.system().disk().shape();
-        let (logical, group) = (u64::from(shape.logical), shape.lbas_per_sector());
-        let (mut at, mut now) = (range.start(), arrival);
-        let mut troubles: Vec<Trouble> = Vec::new();
-        while at < range.end() {
-            let rest = ByteRange::between(at, range.end());
-            let reply = self.unit.system_mut().read_bare(rest, now);
-            if reply.done == Nanos::NEVER {
-                return Served::Never;
-            }
-            now = reply.done;
-            let (good, next, text) = match reply.answer {
-                Word::Done => (rest, range.end(), None),
-                Word::Silent => return Served::Never,
-                Word::Gone => return gone(range, now, options),
-                Word::Error { class, bad } => {
-                    let place = Offset::new(bad * logical).max(at);
-                    let next = match options.reads_on {
-                        true => Offset::new((bad / group + 1) * group * logical).min(range.end()),
-                        false => range.end(),
-                    };
-                    let attempts = self.unit.system().disk().drive().attempts.of(bad / group);
-                    (ByteRange::between(at, place), next, Some(words::media(class, bad, attempts)))
-                }
-            };
-            let from = (at - range.start()) as usize;
-            let part = &mut bytes[from..from + good.length() as usize];
-            if let Err(error) = self.unit.fill(at, part) {
-                return Served::At(now, Reply::failed(range, Errno::EIO, words::content(&error)));
-            }
-            if let Some(text) = text {
-                let lost = ByteRange::between(good.end(), next);
-                match troubles.last_mut().filter(|last| last.range.end() == lost.start()) {
-                    // One bad run is one trouble.
-                    Some(last) => last.range = ByteRange::between(last.range.start(), lost.end()),
-                    None => troubles.push(Trouble {
-                        range: lost,
-                        at: Some(lost.start()),
-                        errno: Errno::EIO,
-                        text,
-                    }),
-                }
-            }
-            at = next;
-        }
-        Served::At(now, Reply::Answer(Answer { bytes, troubles }))
-    }
-
-    fn write(&mut self, range: ByteRange, bytes: &[u8], arrival: Nanos, options: &SimOptions) -> Served {
-        let (outcome, done) = match self.unit.write(range.start(), bytes, arrival) {
-            Ok(ended) => ended,
-            Err(error) => {
-                let errno = error.errno().unwrap_or(Errno::EIO);
-                return Served::At(arrival, Reply::failed(range, errno, error.to_string()));
-            }
-        };
-        match outcome {
-            Outcome::Gone => gone(range, done, options),
-            Outcome::OutOfTime => Served::Never,
-            Outcome::Read(reply) => {
-                let good = reply.good_bytes(bytes.len()) as u64;
-                let troubles = reply.damage.map(|damage| Trouble {
-                    range: ByteRange::between(range.start() + good, range.end()),
-                    at: Some(range.start() + good),
-                    errno: damage.errno,
-                    text: words::write_fault((range.start() + good).bytes() / self.logical()),
-                });
-                let troubles = troubles.into_iter().collect();
-                Served::At(done, Reply::Answer(Answer { bytes: Vec::new(), troubles }))
-            }
-        }
-    }
-
-    fn logical(&self) -> u64 {
-        u64::from(self.unit.system().disk().shape().logical)
+        self.course.arrival(now, self.core.free_from())
     }
 }
 
-/// What clients see of a drive that is not there.
-fn gone(range: ByteRange, now: Nanos, options: &SimOptions) -> Served {
-    match options.when_gone {
-        WhenGone::Eio => Served::At(now, Reply::failed(range, Errno::ENODEV, words::GONE)),
-        WhenGone::Shutdown => Served::At(now, Reply::Shutdown(words::GONE.into())),
-        WhenGone::Drop | WhenGone::Refuse => Served::At(now, Reply::Drop),
-        WhenGone::Mute => Served::Never,
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -4,9 +4,15 @@
 
 use simulator::Lba;
 use simulator::law::ErrorClass;
+use simulator::outlook::Outlook;
+
+use crate::device::Health;
 
 /// The drive has left the bus.
 pub(super) const GONE: &str = "transport: the drive is not there";
+
+/// A request that was cut short.
+pub(super) const ABORTED: &str = "drive: command aborted by a reset";
 
 /// Somebody released a request that was hanging.
 pub(super) const RELEASED: &str = "drive: no answer; released";
@@ -28,6 +34,20 @@ pub(super) fn media(class: ErrorClass, sector: Lba, attempt: u32) -> String {
 /// A write failed.
 pub(super) fn write_fault(sector: Lba) -> String {
     format!("media: write error, sector {sector}, asc 0c/00")
+}
+
+/// What is told of the health of a stretch.
+pub(super) fn health(outlook: &Outlook) -> Health {
+    let bits = [
+        (outlook.is_bad, Health::BAD),
+        (outlook.is_slow, Health::SLOW),
+        (outlook.is_recoverable, Health::RECOVERABLE),
+        (outlook.hangs, Health::HANG),
+        (outlook.is_renewed, Health::REMAPPED),
+        (outlook.is_fragile, Health::FRAGILE),
+        (outlook.is_hot, Health::HOT),
+    ];
+    Health(bits.iter().filter(|(is_so, _)| *is_so).map(|(_, bit)| bit).sum())
 }
 
 /// The image that the disk's bytes come from cannot be read.
