@@ -14,6 +14,7 @@ use clap::{Parser, Subcommand};
 use simulator::scenario::ScenarioError;
 use thiserror::Error;
 
+pub mod control;
 pub mod disk_argument;
 pub mod gen_docs;
 mod input;
@@ -45,6 +46,8 @@ pub enum Action {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<OsString>,
     },
+    /// Tell a disk that is being served what happens to it: a reset, a broken head, gone from the bus
+    Control(control::ControlCommand),
     /// Look at simulated disks and what happened to them, and write new ones
     #[command(subcommand)]
     Scenario(scenario::ScenarioCommand),
@@ -73,6 +76,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
             let schema = |folder: PathBuf| gen_docs::write_schema(&folder).map_err(|e| failed(folder, e));
             written.and_then(|()| scenarios.map_or(Ok(()), schema)).map(|()| 0)
         }
+        Action::Control(command) => control::run(&command),
         Action::Map(command) => map::run(command, &arguments),
         Action::Scenario(command) => scenario::run(command),
     };
@@ -115,6 +119,9 @@ pub enum Failure {
         #[source]
         errno: Errno,
     },
+    /// Somebody else refuses, or is not there. Exit status 4.
+    #[error("{0}")]
+    Refused(String),
     /// A map cannot be understood. Exit status 5.
     #[error("{}: not a map that can be used", path.display())]
     BadMap {
@@ -142,7 +149,7 @@ impl Failure {
     pub fn status(&self) -> u8 {
         match self {
             Failure::Usage(_) => 2,
-            Failure::System { .. } => 4,
+            Failure::System { .. } | Failure::Refused(_) => 4,
             Failure::BadMap { .. } | Failure::BadScenario(_) | Failure::BadInput { .. } => 5,
         }
     }

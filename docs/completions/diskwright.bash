@@ -16,6 +16,9 @@ _diskwright() {
             ",$1")
                 cmd="diskwright"
                 ;;
+            diskwright,control)
+                cmd="diskwright__subcmd__control"
+                ;;
             diskwright,gen-docs)
                 cmd="diskwright__subcmd__gen__subcmd__docs"
                 ;;
@@ -30,6 +33,9 @@ _diskwright() {
                 ;;
             diskwright,scenario)
                 cmd="diskwright__subcmd__scenario"
+                ;;
+            diskwright__subcmd__help,control)
+                cmd="diskwright__subcmd__help__subcmd__control"
                 ;;
             diskwright__subcmd__help,gen-docs)
                 cmd="diskwright__subcmd__help__subcmd__gen__subcmd__docs"
@@ -245,12 +251,30 @@ _diskwright() {
 
     case "${cmd}" in
         diskwright)
-            opts="-h -V --help --version map scenario rescue gen-docs help"
+            opts="-h -V --help --version map control scenario rescue gen-docs help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        diskwright__subcmd__control)
+            opts="-h --export --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --export)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -273,8 +297,22 @@ _diskwright() {
             return 0
             ;;
         diskwright__subcmd__help)
-            opts="map scenario rescue gen-docs help"
+            opts="map control scenario rescue gen-docs help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        diskwright__subcmd__help__subcmd__control)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
