@@ -9,16 +9,19 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use ::map::MapfileError;
-use block::Errno;
+use block::{Errno, SourceError};
 use clap::{Parser, Subcommand};
+use fuse_mount::{LoopError, MountError, PlaceError};
 use simulator::scenario::ScenarioError;
 use thiserror::Error;
 
+pub mod attendance;
 pub mod control;
 pub mod disk_argument;
 pub mod gen_docs;
 mod input;
 pub mod map;
+pub mod mount;
 mod output;
 mod picture;
 pub mod rescue;
@@ -48,6 +51,8 @@ pub enum Action {
     },
     /// Tell a disk that is being served what happens to it: a reset, a broken head, gone from the bus
     Control(control::ControlCommand),
+    /// Show a disk as a file, or as a block device, that fails as the disk does; until a signal comes
+    Mount(mount::MountCommand),
     /// Look at simulated disks and what happened to them, and write new ones
     #[command(subcommand)]
     Scenario(scenario::ScenarioCommand),
@@ -78,6 +83,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         }
         Action::Control(command) => control::run(&command),
         Action::Map(command) => map::run(command, &arguments),
+        Action::Mount(command) => mount::run(&command),
         Action::Scenario(command) => scenario::run(command),
     };
     match result {
@@ -134,6 +140,18 @@ pub enum Failure {
     /// A scenario cannot be used. Exit status 5.
     #[error(transparent)]
     BadScenario(#[from] ScenarioError),
+    /// A disk cannot be opened. Exit status 4.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A disk cannot be shown over a file. Exit status 4.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// A disk cannot be mounted. Exit status 4.
+    #[error(transparent)]
+    Mount(#[from] MountError),
+    /// There is no loop device. Exit status 4.
+    #[error(transparent)]
+    Loop(#[from] LoopError),
     /// Other input cannot be understood. Exit status 5.
     #[error("{}: {text}", path.display())]
     BadInput {
@@ -149,7 +167,12 @@ impl Failure {
     pub fn status(&self) -> u8 {
         match self {
             Failure::Usage(_) => 2,
-            Failure::System { .. } | Failure::Refused(_) => 4,
+            Failure::System { .. }
+            | Failure::Refused(_)
+            | Failure::Source(_)
+            | Failure::Place(_)
+            | Failure::Mount(_)
+            | Failure::Loop(_) => 4,
             Failure::BadMap { .. } | Failure::BadScenario(_) | Failure::BadInput { .. } => 5,
         }
     }

@@ -28,6 +28,9 @@ _diskwright() {
             diskwright,map)
                 cmd="diskwright__subcmd__map"
                 ;;
+            diskwright,mount)
+                cmd="diskwright__subcmd__mount"
+                ;;
             diskwright,rescue)
                 cmd="diskwright__subcmd__rescue"
                 ;;
@@ -45,6 +48,9 @@ _diskwright() {
                 ;;
             diskwright__subcmd__help,map)
                 cmd="diskwright__subcmd__help__subcmd__map"
+                ;;
+            diskwright__subcmd__help,mount)
+                cmd="diskwright__subcmd__help__subcmd__mount"
                 ;;
             diskwright__subcmd__help,rescue)
                 cmd="diskwright__subcmd__help__subcmd__rescue"
@@ -251,7 +257,7 @@ _diskwright() {
 
     case "${cmd}" in
         diskwright)
-            opts="-h -V --help --version map control scenario rescue gen-docs help"
+            opts="-h -V --help --version map control mount scenario rescue gen-docs help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -297,7 +303,7 @@ _diskwright() {
             return 0
             ;;
         diskwright__subcmd__help)
-            opts="map control scenario rescue gen-docs help"
+            opts="map control mount scenario rescue gen-docs help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -551,6 +557,20 @@ _diskwright() {
         diskwright__subcmd__help__subcmd__map__subcmd__xor)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        diskwright__subcmd__help__subcmd__mount)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1366,6 +1386,56 @@ _diskwright() {
                     return 0
                     ;;
                 -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        diskwright__subcmd__mount)
+            opts="-P -f -h --map --sector-size --access --errno --loop --pace --idle --pidfile --run --foreground --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --map)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sector-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --access)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --errno)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --idle)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pidfile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -P)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --run)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -28,6 +28,7 @@ complete -c diskwright -n "__fish_diskwright_needs_command" -s h -l help -d 'Pri
 complete -c diskwright -n "__fish_diskwright_needs_command" -s V -l version -d 'Print version'
 complete -c diskwright -n "__fish_diskwright_needs_command" -f -a "map" -d 'Look at maps of rescues, combine them, and turn them into lists of sectors and back'
 complete -c diskwright -n "__fish_diskwright_needs_command" -f -a "control" -d 'Tell a disk that is being served what happens to it: a reset, a broken head, gone from the bus'
+complete -c diskwright -n "__fish_diskwright_needs_command" -f -a "mount" -d 'Show a disk as a file, or as a block device, that fails as the disk does; until a signal comes'
 complete -c diskwright -n "__fish_diskwright_needs_command" -f -a "scenario" -d 'Look at simulated disks and what happened to them, and write new ones'
 complete -c diskwright -n "__fish_diskwright_needs_command" -f -a "rescue" -d 'Read everything that can be read from a failing disk: good parts first, resumable at any moment'
 complete -c diskwright -n "__fish_diskwright_needs_command" -f -a "gen-docs" -d 'Write the manual pages and the shell completions of every name this program answers to'
@@ -140,6 +141,17 @@ complete -c diskwright -n "__fish_diskwright_using_subcommand map; and __fish_se
 complete -c diskwright -n "__fish_diskwright_using_subcommand map; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c diskwright -n "__fish_diskwright_using_subcommand control" -l export -d 'The disk, by its export name; the first one if not given' -r
 complete -c diskwright -n "__fish_diskwright_using_subcommand control" -s h -l help -d 'Print help'
+complete -c diskwright -n "__fish_diskwright_using_subcommand mount" -l map -d 'Only what this map calls finished can be read; for images' -r -F
+complete -c diskwright -n "__fish_diskwright_using_subcommand mount" -l sector-size -d 'Bytes of a sector of an image' -r
+complete -c diskwright -n "__fish_diskwright_using_subcommand mount" -l access -d 'How reads fail, however the file was opened: raw (as the drive says), direct, or buffered' -r
+complete -c diskwright -n "__fish_diskwright_using_subcommand mount" -l errno -d 'What damage is called' -r
+complete -c diskwright -n "__fish_diskwright_using_subcommand mount" -l pace -d 'How fast a simulated disk is: real, so many times as fast (such as 10 or 0.5), or instant' -r
+complete -c diskwright -n "__fish_diskwright_using_subcommand mount" -l idle -d 'Whether time passes for a simulated disk while nobody asks it anything; with --pace=instant it never does' -r
+complete -c diskwright -n "__fish_diskwright_using_subcommand mount" -s P -l pidfile -d 'Write the number of this process to this file when everything is ready; removed at the end' -r -F
+complete -c diskwright -n "__fish_diskwright_using_subcommand mount" -l run -d 'Run this shell command when everything is ready, end when it ends, and exit with its status' -r
+complete -c diskwright -n "__fish_diskwright_using_subcommand mount" -l loop -d 'Put a read-only loop device with direct I/O over it (as root), and say its name'
+complete -c diskwright -n "__fish_diskwright_using_subcommand mount" -s f -l foreground -d 'Stay in the foreground, as is done anyway'
+complete -c diskwright -n "__fish_diskwright_using_subcommand mount" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and not __fish_seen_subcommand_from list show check schema new fit help" -s h -l help -d 'Print help'
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and not __fish_seen_subcommand_from list show check schema new fit help" -f -a "list" -d 'List the scenarios that come with the program'
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and not __fish_seen_subcommand_from list show check schema new fit help" -f -a "show" -d 'Tell what happened to a disk, draw its damage, and say how long it takes to read'
@@ -239,12 +251,13 @@ complete -c diskwright -n "__fish_diskwright_using_subcommand rescue" -l allow-m
 complete -c diskwright -n "__fish_diskwright_using_subcommand rescue" -l reflink -d 'share the blocks of a healthy source file where possible, without reading them'
 complete -c diskwright -n "__fish_diskwright_using_subcommand rescue" -l journal -d 'save changes in MAP.journal; the map itself is written when that outgrows it, and at the end'
 complete -c diskwright -n "__fish_diskwright_using_subcommand gen-docs" -s h -l help -d 'Print help'
-complete -c diskwright -n "__fish_diskwright_using_subcommand help; and not __fish_seen_subcommand_from map control scenario rescue gen-docs help" -f -a "map" -d 'Look at maps of rescues, combine them, and turn them into lists of sectors and back'
-complete -c diskwright -n "__fish_diskwright_using_subcommand help; and not __fish_seen_subcommand_from map control scenario rescue gen-docs help" -f -a "control" -d 'Tell a disk that is being served what happens to it: a reset, a broken head, gone from the bus'
-complete -c diskwright -n "__fish_diskwright_using_subcommand help; and not __fish_seen_subcommand_from map control scenario rescue gen-docs help" -f -a "scenario" -d 'Look at simulated disks and what happened to them, and write new ones'
-complete -c diskwright -n "__fish_diskwright_using_subcommand help; and not __fish_seen_subcommand_from map control scenario rescue gen-docs help" -f -a "rescue" -d 'Read everything that can be read from a failing disk: good parts first, resumable at any moment'
-complete -c diskwright -n "__fish_diskwright_using_subcommand help; and not __fish_seen_subcommand_from map control scenario rescue gen-docs help" -f -a "gen-docs" -d 'Write the manual pages and the shell completions of every name this program answers to'
-complete -c diskwright -n "__fish_diskwright_using_subcommand help; and not __fish_seen_subcommand_from map control scenario rescue gen-docs help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c diskwright -n "__fish_diskwright_using_subcommand help; and not __fish_seen_subcommand_from map control mount scenario rescue gen-docs help" -f -a "map" -d 'Look at maps of rescues, combine them, and turn them into lists of sectors and back'
+complete -c diskwright -n "__fish_diskwright_using_subcommand help; and not __fish_seen_subcommand_from map control mount scenario rescue gen-docs help" -f -a "control" -d 'Tell a disk that is being served what happens to it: a reset, a broken head, gone from the bus'
+complete -c diskwright -n "__fish_diskwright_using_subcommand help; and not __fish_seen_subcommand_from map control mount scenario rescue gen-docs help" -f -a "mount" -d 'Show a disk as a file, or as a block device, that fails as the disk does; until a signal comes'
+complete -c diskwright -n "__fish_diskwright_using_subcommand help; and not __fish_seen_subcommand_from map control mount scenario rescue gen-docs help" -f -a "scenario" -d 'Look at simulated disks and what happened to them, and write new ones'
+complete -c diskwright -n "__fish_diskwright_using_subcommand help; and not __fish_seen_subcommand_from map control mount scenario rescue gen-docs help" -f -a "rescue" -d 'Read everything that can be read from a failing disk: good parts first, resumable at any moment'
+complete -c diskwright -n "__fish_diskwright_using_subcommand help; and not __fish_seen_subcommand_from map control mount scenario rescue gen-docs help" -f -a "gen-docs" -d 'Write the manual pages and the shell completions of every name this program answers to'
+complete -c diskwright -n "__fish_diskwright_using_subcommand help; and not __fish_seen_subcommand_from map control mount scenario rescue gen-docs help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c diskwright -n "__fish_diskwright_using_subcommand help; and __fish_seen_subcommand_from map" -f -a "show" -d 'Tell how much has which status'
 complete -c diskwright -n "__fish_diskwright_using_subcommand help; and __fish_seen_subcommand_from map" -f -a "list" -d 'List the sectors that have certain statuses'
 complete -c diskwright -n "__fish_diskwright_using_subcommand help; and __fish_seen_subcommand_from map" -f -a "create" -d 'Make a map from a list or bitmap of sectors'

@@ -17,7 +17,7 @@ use super::output::Output;
 use crate::personality::number::{IntegerRule, parse_integer};
 
 mod annotate;
-mod files;
+pub(in crate::native) mod files;
 mod picture;
 mod show;
 mod svg;

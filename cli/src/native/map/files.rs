@@ -20,7 +20,7 @@ const MAP_BYTES_MAX: u64 = 1 << 30;
 
 /// How the blocks of a map must lie.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Blocks {
+pub(in crate::native) enum Blocks {
     /// In order, each where the one before ends.
     Touching,
     /// In any order, with gaps of this status.
@@ -31,7 +31,7 @@ pub(super) enum Blocks {
 }
 
 /// Reads the map called `path`.
-pub(super) fn read(path: &Path, blocks: Blocks) -> Result<Mapfile, Failure> {
+pub(in crate::native) fn read(path: &Path, blocks: Blocks) -> Result<Mapfile, Failure> {
     let text = input::bytes_of(path, MAP_BYTES_MAX)?;
     let parsed = match blocks {
         Blocks::Touching => Mapfile::parse(&text),
