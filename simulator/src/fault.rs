@@ -36,6 +36,7 @@ pub mod garbage;
 pub mod hang;
 pub mod hiccups;
 pub mod killer;
+mod lengths;
 pub mod map;
 pub mod protected;
 pub mod reallocated;

@@ -3,11 +3,12 @@
 //! Owns the two-level generator: where clusters lie, and the runs and gaps inside. Must not know drives.
 //!
 //! Laws and values: cluster centres as studies of latent errors report them (a third in the first tenth of the disk);
-//! extents, runs and gaps fitted to rescue maps of real drives, where both runs and gaps follow power laws.
+//! extents, runs and gaps as in the rescue map of a real drive, or by powers.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::lengths::{self, Lengths};
 use super::{Fault, Opening, checks};
 use crate::dice::Sequence;
 use crate::law::{Health, Law};
@@ -32,18 +33,18 @@ pub struct Clusters {
     pub early: f64,
     /// Where clusters begin, as shares of the disk: from and to.
     pub region: [f64; 2],
-    /// Median extent of a cluster.
+    /// Median extent of a cluster; it is cut behind its last error.
     pub extent: Bytes,
     /// Deviation of the logarithm of the extent.
     pub extent_sigma: f64,
     /// Largest extent.
     pub extent_max: Bytes,
-    /// Exponent of the lengths of runs of errors.
-    pub run_exponent: f64,
+    /// Exponent of the lengths of runs of errors; if not given, they are as long as on a real drive.
+    pub run_exponent: Option<f64>,
     /// Longest run, in physical sectors.
     pub run_max: u64,
-    /// Exponent of the lengths of gaps between runs.
-    pub gap_exponent: f64,
+    /// Exponent of the lengths of gaps between runs; if not given, they are as long as on a real drive.
+    pub gap_exponent: Option<f64>,
     /// Longest gap, in physical sectors.
     pub gap_max: u64,
     /// Probability that a cluster is a solid hole of 1 to 16 MiB.
@@ -64,13 +65,13 @@ impl Default for Clusters {
             singles: 0.0,
             early: 0.3,
             region: [0.0, 1.0],
-            extent: Bytes(64 << 10),
-            extent_sigma: 2.4,
+            extent: Bytes(90 << 10),
+            extent_sigma: 2.2,
             extent_max: Bytes(8 << 20),
-            run_exponent: 1.65,
-            run_max: 256,
-            gap_exponent: 1.20,
-            gap_max: 2048,
+            run_exponent: None,
+            run_max: 568,
+            gap_exponent: None,
+            gap_max: 2047,
             hole: 0.02,
             rim: 0,
             retry: None,
@@ -93,8 +94,9 @@ impl FaultSpec for Clusters {
         self.failure_time.map_or(Ok(()), |times| checks::times("failure-time", times))?;
         self.retry.map_or(Ok(()), |retry| checks::odds("retry", retry))?;
         checks::within("extent-sigma", self.extent_sigma, [0.0, 10.0])?;
-        checks::within("run-exponent", self.run_exponent, [1.01, 10.0])?;
-        checks::within("gap-exponent", self.gap_exponent, [1.01, 10.0])?;
+        for (name, exponent) in [("run-exponent", self.run_exponent), ("gap-exponent", self.gap_exponent)] {
+            exponent.map_or(Ok(()), |exponent| checks::within(name, exponent, [1.01, 10.0]))?;
+        }
         checks::within("run-max", self.run_max as f64, [1.0, 1e9])?;
         checks::within("gap-max", self.gap_max as f64, [1.0, 1e9])?;
         checks::within("rim", self.rim as f64, [0.0, 1e6])?;
@@ -177,21 +179,38 @@ pub(super) fn runs(spec: &Clusters, physical: u32, dice: &mut Sequence) -> Vec<(
     }
     let bytes = dice.log_normal(spec.extent.0 as f64, spec.extent_sigma).min(spec.extent_max.0 as f64);
     let extent = (bytes as u64 / physical).max(1);
-    let gap_max = spec.gap_max.min(extent).max(1);
+    let (run_lengths, gap_lengths) = (spec.run_lengths(physical), spec.gap_lengths(physical));
+    // A gap that leads out of the cluster ends it. Drawn up to two and a half times its extent, measured gaps leave small
+    // clusters as few errors as those of the real drive have.
+    let reach = match gap_lengths {
+        Lengths::Measured(_) => extent * 5 / 2,
+        Lengths::Power { .. } => extent,
+    };
+    let (run_max, gap_max) = (spec.run_max, spec.gap_max.min(reach));
     let mut runs = Vec::new();
     let mut at = 0;
     while at < extent {
-        let run = power(dice, spec.run_exponent, spec.run_max).min(extent - at);
+        let run = run_lengths.draw(run_max, dice).min(extent - at);
         runs.push((at, run));
-        at += run + power(dice, spec.gap_exponent, gap_max);
+        at += run + gap_lengths.draw(gap_max, dice);
     }
     runs
 }
 
-/// A whole number from 1 to `max` with a density that falls as a power.
-pub(super) fn power(dice: &mut Sequence, exponent: f64, max: u64) -> u64 {
-    // Rounded from [0.5, max + 0.5).
-    ((dice.power_law(exponent, 0.5, max as f64 + 0.5) + 0.5) as u64).clamp(1, max)
+impl Clusters {
+    /// The law of the lengths of runs, by the bytes of a physical sector.
+    pub(super) fn run_lengths(&self, physical: u64) -> Lengths {
+        let power = |exponent| Lengths::Power { exponent, max: self.run_max };
+        let measured = if physical < 4096 { lengths::DISK_RUNS } else { lengths::DISK_RUNS_4K };
+        self.run_exponent.map_or(measured, power)
+    }
+
+    /// The law of the lengths of gaps, by the bytes of a physical sector.
+    pub(super) fn gap_lengths(&self, physical: u64) -> Lengths {
+        let power = |exponent| Lengths::Power { exponent, max: self.gap_max };
+        let measured = if physical < 4096 { lengths::DISK_GAPS } else { lengths::DISK_GAPS_4K };
+        self.gap_exponent.map_or(measured, power)
+    }
 }
 
 #[cfg(test)]
@@ -205,9 +224,17 @@ mod tests {
         bad_share: f64,
     }
 
-    /// Statistics of 110 clusters, as measured on the drive of which the laws were fitted.
+    /// Statistics of 110 clusters by powers, as many as the drive had on which they were fitted.
     fn statistics(seed: u64) -> Statistics {
-        let spec = Clusters::default();
+        let spec = Clusters {
+            extent: Bytes(64 << 10),
+            extent_sigma: 2.4,
+            run_exponent: Some(1.65),
+            run_max: 256,
+            gap_exponent: Some(1.20),
+            gap_max: 2048,
+            ..Clusters::default()
+        };
         let mut dice = Sequence::new(seed, "statistics");
         let (mut lengths, mut gaps, mut extent, mut bad) = (Vec::new(), Vec::new(), 0, 0);
         for _ in 0..110 {
@@ -234,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn clusters_have_the_statistics_of_the_real_drive() {
+    fn clusters_by_powers_have_the_exponents_that_were_computed_for_them() {
         let all: Vec<Statistics> = (0..100).map(statistics).collect();
         let mean = |value: fn(&Statistics) -> f64| all.iter().map(value).sum::<f64>() / 100.0;
         let (run, gap) = (mean(|s| s.run_exponent), mean(|s| s.gap_exponent));

@@ -2,14 +2,16 @@
 //!
 //! Owns where they lie. Must not know drives.
 //!
-//! Values fitted to the rescue map of a real solid-state drive of 128 GB: 1130 errors in 243 clusters, lengths of
-//! exponent 2.12, 78 % of one codeword, none longer than a page; a twenty-fifth of a cluster is bad.
+//! Values from the rescue map of a real solid-state drive of 128 GB: 1130 errors in 243 clusters, 78 % of one codeword,
+//! none longer than a page; a twenty-fifth of a cluster is bad.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::clusters::{self, Clusters};
+use super::lengths::{self, Lengths};
 use super::{Fault, Opening, checks};
+use crate::dice::Sequence;
 use crate::law::{FailureTime, Health, Ladder, Law};
 use crate::media::MediaModel;
 use crate::scenario::kind::{FaultSpec, NamedFault};
@@ -27,16 +29,16 @@ pub struct FlashErrors {
     pub early: f64,
     /// Where clusters begin, as shares of the drive: from and to.
     pub region: [f64; 2],
-    /// Median extent of a cluster.
-    pub extent: Bytes,
+    /// Median extent of a cluster; if not given, clusters have as many errors as those of a real drive.
+    pub extent: Option<Bytes>,
     /// Deviation of the logarithm of the extent.
     pub extent_sigma: f64,
     /// Largest extent.
     pub extent_max: Bytes,
-    /// Exponent of the lengths of errors.
-    pub run_exponent: f64,
-    /// Exponent of the lengths of gaps between errors.
-    pub gap_exponent: f64,
+    /// Exponent of the lengths of errors; if not given, they are as long as on a real drive.
+    pub run_exponent: Option<f64>,
+    /// Exponent of the lengths of gaps between errors; if not given, they are as long as on a real drive.
+    pub gap_exponent: Option<f64>,
     /// Longest gap.
     pub gap_max: Bytes,
     /// Page: errors are not longer, and do not cross from one to the next.
@@ -58,11 +60,11 @@ impl Default for FlashErrors {
             exact: false,
             early: 0.3,
             region: [0.0, 1.0],
-            extent: Bytes(32 << 10),
+            extent: None,
             extent_sigma: 3.0,
             extent_max: Bytes(8 << 20),
-            run_exponent: 2.1,
-            gap_exponent: 0.9,
+            run_exponent: None,
+            gap_exponent: None,
             gap_max: Bytes(1 << 20),
             page: Bytes(16 << 10),
             chance: [0.03, 3.0],
@@ -89,7 +91,7 @@ impl FaultSpec for FlashErrors {
         }
         checks::within("extent-sigma", self.extent_sigma, [0.0, 10.0])?;
         let is_exponent = |x: f64| x > 0.0 && x < 10.0 && x != 1.0;
-        if !is_exponent(self.run_exponent) || !is_exponent(self.gap_exponent) {
+        if ![self.run_exponent, self.gap_exponent].into_iter().flatten().all(is_exponent) {
             return Err("exponents of runs and gaps are above 0, below 10, and not 1".into());
         }
         let codeword = u64::from(medium.shape().physical);
@@ -128,22 +130,34 @@ struct Laying {
 }
 
 impl Laying {
-    /// The generator of clusters, in codewords.
-    fn clusters(&self, codeword: u64) -> Clusters {
+    /// Where clusters lie, in codewords.
+    fn places(&self) -> Clusters {
         let spec = &self.spec;
-        Clusters {
-            early: spec.early,
-            region: spec.region,
-            extent: spec.extent,
-            extent_sigma: spec.extent_sigma,
-            extent_max: spec.extent_max,
-            run_exponent: spec.run_exponent,
-            run_max: spec.page.0 / codeword,
-            gap_exponent: spec.gap_exponent,
-            gap_max: spec.gap_max.0 / codeword,
-            hole: 0.0,
-            ..Clusters::default()
+        Clusters { early: spec.early, region: spec.region, ..Clusters::default() }
+    }
+
+    /// The errors of one cluster: start behind its beginning and length, in codewords.
+    fn errors(&self, codeword: u64, dice: &mut Sequence) -> Vec<(u64, u64)> {
+        let spec = &self.spec;
+        let (page, gap_max) = (spec.page.0 / codeword, spec.gap_max.0 / codeword);
+        let power = |max| move |exponent| Lengths::Power { exponent, max };
+        let run_lengths = spec.run_exponent.map_or(lengths::FLASH_RUNS, power(page));
+        let gap_lengths = spec.gap_exponent.map_or(lengths::FLASH_GAPS, power(gap_max));
+        let most = (spec.extent_max.0 / codeword).max(1);
+        let (extent, count) = match spec.extent {
+            Some(median) => {
+                let extent = dice.log_normal(median.0 as f64, spec.extent_sigma) as u64 / codeword;
+                (extent.clamp(1, most), u64::MAX)
+            }
+            None => (most, lengths::FLASH_ERRORS.draw(u64::MAX, dice)),
+        };
+        let (mut errors, mut at) = (Vec::new(), 0);
+        while at < extent && (errors.len() as u64) < count {
+            let run = run_lengths.draw(page, dice).min(extent - at);
+            errors.push((at, run));
+            at += run + gap_lengths.draw(gap_max.min(extent), dice);
         }
+        errors
     }
 }
 
@@ -165,14 +179,15 @@ impl Fault for Laying {
         let shape = opening.shape();
         let group = shape.lbas_per_sector();
         let codewords = shape.sectors / group;
-        let page = spec.page.0 / u64::from(shape.physical);
-        let clusters = self.clusters(u64::from(shape.physical));
+        let codeword = u64::from(shape.physical);
+        let page = spec.page.0 / codeword;
+        let places = self.places();
         let count = if spec.exact { spec.count as u64 } else { dice.poisson(spec.count) };
         for _ in 0..count {
-            let start = clusters::centre(&clusters, codewords, &mut dice);
+            let start = clusters::centre(&places, codewords, &mut dice);
             let mut end = start;
             let mut first = start;
-            for (from, length) in clusters::runs(&clusters, shape.physical, &mut dice) {
+            for (from, length) in self.errors(codeword, &mut dice) {
                 // Back into the page in which it begins, but behind the error before.
                 let from = start + from;
                 let from = from.min(from - from % page + page - length).max(first);

@@ -14,7 +14,7 @@ use map::{Mapfile, RescueMap, Status};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::clusters::{Clusters, power, runs};
+use super::clusters::{Clusters, runs};
 use super::{Fault, Opening, checks};
 use crate::dice::Sequence;
 use crate::law::{FailureTime, Health, Law};
@@ -41,12 +41,10 @@ pub struct Map {
     pub failure_time: Option<Vec<Time>>,
     /// What the map calls bad is slow instead, and always answers: how much later, as from and to or as quantiles.
     pub slow_time: Option<Vec<Time>>,
-    /// Exponent of the lengths of runs of errors, where they are drawn.
-    #[serde(default = "run_exponent")]
-    pub run_exponent: f64,
-    /// Exponent of the lengths of gaps between them.
-    #[serde(default = "gap_exponent")]
-    pub gap_exponent: f64,
+    /// Exponent of the lengths of runs of errors, where they are drawn; as on a real drive if not given.
+    pub run_exponent: Option<f64>,
+    /// Exponent of the lengths of gaps between them; as on a real drive if not given.
+    pub gap_exponent: Option<f64>,
     /// Median extent of the clusters that are drawn.
     #[serde(default = "extent")]
     pub extent: Bytes,
@@ -73,14 +71,6 @@ pub enum Unknown {
 
 fn nine_tenths() -> f64 {
     0.9
-}
-
-fn run_exponent() -> f64 {
-    Clusters::default().run_exponent
-}
-
-fn gap_exponent() -> f64 {
-    Clusters::default().gap_exponent
 }
 
 fn extent() -> Bytes {
@@ -117,7 +107,7 @@ impl FaultSpec for Map {
             return Err("retry holds two numbers above 0 and below 100, as in [0.30, 1.9]".into());
         }
         let is_exponent = |x: f64| x > 1.0 && x < 10.0 && x != 2.0;
-        if !is_exponent(self.run_exponent) || !is_exponent(self.gap_exponent) {
+        if ![self.run_exponent, self.gap_exponent].into_iter().flatten().all(is_exponent) {
             return Err("run-exponent and gap-exponent are numbers above 1 and below 10, and not 2".into());
         }
         quantiles("failure-time", self.failure_time.as_deref())?;
@@ -219,7 +209,7 @@ fn damage(spec: &Map, physical: u32, size: u64, dice: &mut Sequence) -> Vec<(u64
         match block.status {
             Status::Finished => {}
             Status::BadSector => bad.push(sectors),
-            Status::NonTrimmed | Status::NonScraped => unresolved(sectors, spec, dice, &mut bad),
+            Status::NonTrimmed | Status::NonScraped => unresolved(sectors, unit, spec, dice, &mut bad),
             Status::NonTried => untried.push((start, end)),
         }
     }
@@ -231,32 +221,25 @@ fn damage(spec: &Map, physical: u32, size: u64, dice: &mut Sequence) -> Vec<(u64
 }
 
 /// Damages what is known to hold some error: a window on endless runs and gaps, and at least one sector.
-fn unresolved(sectors: (u64, u64), spec: &Map, dice: &mut Sequence, bad: &mut Vec<(u64, u64)>) {
+fn unresolved(sectors: (u64, u64), unit: u64, spec: &Map, dice: &mut Sequence, bad: &mut Vec<(u64, u64)>) {
     let (law, good) = (spec.clusters(), spec.good_inside);
+    let (runs, gaps) = (law.run_lengths(unit), law.gap_lengths(unit));
     // Before the window, so that it may open anywhere in a run or gap.
     let mut at = sectors.0 as f64 - 2.0 * law.gap_max as f64 * (1.0 + dice.unit());
-    let (run_mean, gap_mean) = (mean(law.run_exponent, law.run_max), mean(law.gap_exponent, law.gap_max));
-    let stretch = run_mean / gap_mean * good / (1.0 - good);
+    let stretch = runs.mean() / gaps.mean() * good / (1.0 - good);
     let before = bad.len();
     while at < sectors.1 as f64 {
-        let run = power(dice, law.run_exponent, law.run_max) as f64;
+        let run = runs.draw(law.run_max, dice) as f64;
         let (from, to) = ((at.max(0.0) as u64).max(sectors.0), ((at + run).max(0.0) as u64).min(sectors.1));
         if from < to {
             bad.push((from, to));
         }
-        at += run + stretch * power(dice, law.gap_exponent, law.gap_max) as f64;
+        at += run + stretch * gaps.draw(law.gap_max, dice) as f64;
     }
     if bad.len() == before {
         let sector = sectors.0 + dice.below(sectors.1 - sectors.0);
         bad.push((sector, sector + 1));
     }
-}
-
-/// Mean of a power law of whole numbers as [`power`] draws them.
-fn mean(exponent: f64, max: u64) -> f64 {
-    let (low, high) = (0.5, max as f64 + 0.5);
-    let integral = |power: f64| (libm::pow(high, power) - libm::pow(low, power)) / power;
-    integral(2.0 - exponent) / integral(1.0 - exponent)
 }
 
 /// Draws clusters where nobody has tried, as densely as they lie where somebody has.
@@ -308,8 +291,8 @@ mod tests {
             retry: None,
             failure_time: None,
             slow_time: None,
-            run_exponent: run_exponent(),
-            gap_exponent: gap_exponent(),
+            run_exponent: None,
+            gap_exponent: None,
             extent: extent(),
             extent_sigma: extent_sigma(),
             map: Arc::new(Mapfile::parse(text.as_bytes()).unwrap().map),

@@ -41,8 +41,11 @@ pub struct Scratch {
     pub hit: Option<f64>,
     /// Particles: how many on the average, drawn from a Poisson law (100 if not given).
     pub count: Option<f64>,
-    /// Particles: how many neighbouring tracks one covers, at least and at most ([1, 200] if not given).
+    /// Particles: how many neighbouring tracks one covers, at least and at most ([1, 200] if not given). Radial lines: how
+    /// many tracks one crosses before it breaks off (all if not given).
     pub tracks: Option<[u32; 2]>,
+    /// Radial lines that break off: how many tracks they leave out then, at least and at most.
+    pub breaks: Option<[u32; 2]>,
     /// Radial lines and particles: median of the bytes hit on one track (16 KiB if not given).
     pub width: Option<Bytes>,
     /// Radial lines and particles: deviation of the logarithm of the width (0.7 if not given).
@@ -79,14 +82,15 @@ impl Scratch {
     /// A key that says nothing about this shape.
     fn misplaced(&self) -> Option<(&'static str, &'static str)> {
         use ScratchShape::{Arc, Particles, Radial};
-        let keys: [(&str, bool, &[ScratchShape], &str); 9] = [
+        let keys: [(&str, bool, &[ScratchShape], &str); 10] = [
             ("angle", self.angle.is_some(), &[Arc, Radial], "arc and radial"),
             ("arc", self.arc.is_some(), &[Arc], "arc"),
             ("drift", self.drift.is_some(), &[Radial], "radial"),
             ("wobble", self.wobble.is_some(), &[Radial], "radial"),
             ("hit", self.hit.is_some(), &[Radial], "radial"),
             ("count", self.count.is_some(), &[Particles], "particles"),
-            ("tracks", self.tracks.is_some(), &[Particles], "particles"),
+            ("tracks", self.tracks.is_some(), &[Radial, Particles], "radial and particles"),
+            ("breaks", self.breaks.is_some(), &[Radial], "radial"),
             ("width", self.width.is_some(), &[Radial, Particles], "radial and particles"),
             ("width-sigma", self.width_sigma.is_some(), &[Radial, Particles], "radial and particles"),
         ];
@@ -122,8 +126,13 @@ impl FaultSpec for Scratch {
                 return Err(format!("{name} is beyond 10"));
             }
         }
-        if self.tracks.is_some_and(|[from, to]| from == 0 || from > to || to > 100_000) {
-            return Err("tracks holds the fewest and the most of a particle, as in [1, 200]".into());
+        for (name, tracks) in [("tracks", self.tracks), ("breaks", self.breaks)] {
+            if tracks.is_some_and(|[from, to]| from == 0 || from > to || to > 100_000) {
+                return Err(format!("{name} holds the fewest and the most, up to 100000, as in [1, 200]"));
+            }
+        }
+        if self.shape == ScratchShape::Radial && self.tracks.is_some() != self.breaks.is_some() {
+            return Err("a line that breaks off has both tracks and breaks".into());
         }
         if self.width.is_some_and(|width| width.0 == 0 || width.0 > 1 << 30) {
             return Err("width is a size from 1 B to 1 GiB".into());
@@ -139,13 +148,13 @@ impl FaultSpec for Scratch {
         let is_spotted = matches!(self.shape, ScratchShape::Radial | ScratchShape::Particles);
         let width = is_spotted.then(|| Bytes(((self.width().0 as f64 * scale) as u64).max(512)));
         let is_dust = self.shape == ScratchShape::Particles;
-        let [from, to] = self.tracks();
-        let fewer = |tracks: u32| ((f64::from(tracks) * scale) as u32).max(1);
+        let fewer = |tracks: [u32; 2]| tracks.map(|tracks| ((f64::from(tracks) * scale) as u32).max(1));
         let count = self.count();
         Box::new(Scratch {
             width,
             count: is_dust.then(|| (count * scale).max(count.min(5.0))),
-            tracks: is_dust.then(|| [fewer(from), fewer(to)]),
+            tracks: self.tracks.or(is_dust.then_some(PARTICLE)).map(fewer),
+            breaks: self.breaks.map(fewer),
             ..self.clone()
         })
     }
@@ -158,10 +167,6 @@ impl Scratch {
 
     fn count(&self) -> f64 {
         self.count.unwrap_or(100.0)
-    }
-
-    fn tracks(&self) -> [u32; 2] {
-        self.tracks.unwrap_or([1, 200])
     }
 }
 
@@ -209,6 +214,8 @@ impl Scratch {
     }
 
     fn lay_line(&self, opening: &mut Opening<'_>, law: usize, head: u16, mut angle: f64, mut dice: Sequence) {
+        let mut pieces =
+            Pieces::new(self.tracks.zip(self.breaks), opening.dice(&format!("scratch pieces {head}")));
         let tracks = opening.medium.tracks(head, checks::cylinders(self.cylinders, opening.medium));
         let slope = self.drift.unwrap_or(0.1) / tracks.len().max(1) as f64;
         let wobble = self.wobble.unwrap_or(0.0001);
@@ -223,7 +230,7 @@ impl Scratch {
                 // A walk of equal steps is over some tracks a walk of normal ones.
                 let step = if roll & 1 == 0 { wobble } else { -wobble };
                 angle += slope + step;
-                if hit.hits(dice::mix(roll)) {
+                if pieces.touches() && hit.hits(dice::mix(roll)) {
                     spots.push((track, angle, self.spot_width(roll, logical)));
                 }
             }
@@ -238,7 +245,7 @@ impl Scratch {
     fn lay_particles(&self, opening: &mut Opening<'_>, law: usize, head: u16, mut dice: Sequence) {
         let cylinders = checks::cylinders(self.cylinders, opening.medium);
         let (first, count) = (cylinders.start, u64::from(cylinders.end - cylinders.start));
-        let [fewest, most] = self.tracks().map(f64::from);
+        let covered = self.tracks.unwrap_or(PARTICLE);
         let logical = opening.shape().logical;
         let length = |cylinder: u32| {
             opening.medium.tracks(head, cylinder..cylinder + 1).first().map_or(0, |track| track.sectors)
@@ -254,8 +261,7 @@ impl Scratch {
                 }
                 cylinder = first + dice.below(count) as u32;
             }
-            // Small ones are as many as large ones in each octave.
-            let tracks = (fewest * libm::pow((most + 1.0) / fewest, dice.unit())) as u32;
+            let tracks = tracks_between(covered, &mut dice);
             let width = self.spot_width(dice.draw(), logical);
             let end = cylinder.saturating_add(tracks).min(cylinders.end);
             for track in opening.medium.tracks(head, cylinder..end) {
@@ -269,6 +275,50 @@ impl Scratch {
         let sigma = self.width_sigma.unwrap_or(0.7);
         let bytes = self.width().0 as f64 * libm::exp(sigma * dice::normal(roll));
         (bytes as u64).div_ceil(u64::from(logical)).max(1)
+    }
+}
+
+/// Tracks of a particle, at least and at most.
+const PARTICLE: [u32; 2] = [1, 200];
+
+/// A number of tracks; small ones are as many as large ones in each octave.
+fn tracks_between([fewest, most]: [u32; 2], dice: &mut Sequence) -> u32 {
+    let (fewest, most) = (f64::from(fewest), f64::from(most));
+    (fewest * libm::pow((most + 1.0) / fewest, dice.unit())) as u32
+}
+
+/// Where a line touches the surface on its way over the tracks.
+struct Pieces {
+    /// How long the pieces are and how long the breaks between them; `None` for a line in one piece.
+    lengths: Option<([u32; 2], [u32; 2])>,
+    dice: Sequence,
+    /// Tracks that are left of the piece and of the break behind it.
+    left: (u32, u32),
+}
+
+impl Pieces {
+    fn new(lengths: Option<([u32; 2], [u32; 2])>, mut dice: Sequence) -> Pieces {
+        // It begins somewhere in a break.
+        let first = lengths.map_or(0, |(_, breaks)| tracks_between(breaks, &mut dice));
+        let left = (0, dice.below(u64::from(first) + 1) as u32);
+        Pieces { lengths, dice, left }
+    }
+
+    /// Goes on to the next track.
+    fn touches(&mut self) -> bool {
+        let Some((tracks, breaks)) = self.lengths else { return true };
+        if self.left == (0, 0) {
+            self.left = (tracks_between(tracks, &mut self.dice), tracks_between(breaks, &mut self.dice));
+        }
+        let (piece, gap) = &mut self.left;
+        match piece.checked_sub(1) {
+            Some(less) => *piece = less,
+            None => {
+                *gap -= 1;
+                return false;
+            }
+        }
+        true
     }
 }
 
@@ -434,6 +484,8 @@ mod tests {
             ),
             ("shape = \"arc\"\nhead = 0\narc = 2.0", "arc 2 is not a number from 0 to 1"),
             ("shape = \"particles\"\nhead = 0\ntracks = [0, 1]", "as in [1, 200]"),
+            ("shape = \"radial\"\nhead = 0\ntracks = [1, 2]", "has both tracks and breaks"),
+            ("shape = \"arc\"\nhead = 0\nbreaks = [1, 2]", "breaks says nothing about this shape"),
             ("shape = \"round\"\nhead = 0", "unknown variant `round`"),
         ];
         for (scratch, expected) in cases {
