@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use block::{ByteRange, Errno, Extent, Offset};
+use block::{ByteRange, Errno, Extent, Nanos, Offset};
 use serde_json::Value;
 use simulator::Access;
 use thiserror::Error;
@@ -33,6 +33,12 @@ pub trait Device: Send + Sync {
     /// The request has been checked: it lies within the disk and in whole logical sectors, and it writes only what can
     /// be written.
     fn submit(&self, request: Request, ticket: u64, outlet: &Arc<dyn Outlet>) -> Option<Reply>;
+
+    /// Gives up the requests of this outlet that will not be answered within `patience`, and names their tickets:
+    /// whoever handed them in answers them now. What a device cannot foresee it does not name.
+    fn give_up(&self, _outlet: &Arc<dyn Outlet>, _patience: Nanos) -> Vec<u64> {
+        Vec::new()
+    }
 
     /// Tells which parts of `range` hold data, in order, touching, covering it. Touches no medium.
     fn extents(&self, range: ByteRange) -> Vec<Extent> {

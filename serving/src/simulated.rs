@@ -343,6 +343,20 @@ impl Device for SimDevice {
         self.timer.forget(outlet);
     }
 
+    fn give_up(&self, outlet: &Arc<dyn Outlet>, patience: Nanos) -> Vec<u64> {
+        let (held, waiting) = {
+            let mut state = self.lock();
+            let is_asked = |other: &Arc<dyn Outlet>| Arc::ptr_eq(other, outlet);
+            let held: Vec<Held> = state.held.extract_if(.., |held| is_asked(&held.outlet)).collect();
+            let waiting: Vec<_> = state.waiting.extract_if(.., |(_, _, outlet)| is_asked(outlet)).collect();
+            (held, waiting)
+        };
+        let mut tickets: Vec<u64> = held.iter().map(|held| held.ticket).collect();
+        tickets.extend(waiting.iter().map(|(_, ticket, _)| *ticket));
+        tickets.extend(self.timer.take_after(outlet, self.clock.now() + patience));
+        tickets
+    }
+
     fn submit(&self, request: Request, ticket: u64, outlet: &Arc<dyn Outlet>) -> Option<Reply> {
         let mut state = self.lock();
         if state.is_paused {

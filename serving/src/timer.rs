@@ -75,6 +75,19 @@ impl Timer {
         drop(forgotten);
     }
 
+    /// Forgets what is kept for an outlet until later than `due`; returns its tickets, in no order.
+    pub fn take_after(&self, outlet: &Arc<dyn Outlet>, due: Nanos) -> Vec<u64> {
+        let taken: BinaryHeap<Reverse<Entry>> = {
+            let mut queue = self.shared.lock();
+            let entries = std::mem::take(&mut queue.entries).into_iter();
+            let (taken, kept) =
+                entries.partition(|entry| entry.0.due > due && Arc::ptr_eq(&entry.0.outlet, outlet));
+            queue.entries = kept;
+            taken
+        };
+        taken.into_iter().map(|entry| entry.0.ticket).collect()
+    }
+
     /// Number of answers that are kept.
     pub fn len(&self) -> usize {
         self.shared.lock().entries.len()
@@ -189,6 +202,21 @@ mod tests {
         assert_eq!(receiver.recv(), Ok(2));
         drop(gone);
         assert!(silent.recv().is_err(), "nothing was sent, and nobody holds the outlet");
+    }
+
+    #[test]
+    fn what_is_too_late_is_taken_back() {
+        let clock = Arc::new(WallClock::new());
+        let timer = Timer::new(clock.clone());
+        let ((outlet, receiver), (other, _silent)) = (wire(), wire());
+        let start = clock.now();
+        let secs = Nanos::from_secs;
+        for (ticket, due, outlet) in [(1, start, &outlet), (2, start + secs(60), &outlet), (3, start + secs(60), &other)] {
+            timer.add(due, outlet.clone(), ticket, Reply::Drop);
+        }
+        assert_eq!(timer.take_after(&outlet, start + secs(30)), [2]);
+        assert_eq!(receiver.recv(), Ok(1));
+        assert_eq!(timer.len(), 1, "the other one still waits");
     }
 
     #[test]
