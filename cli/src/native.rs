@@ -17,6 +17,7 @@ use thiserror::Error;
 
 pub mod attendance;
 pub mod control;
+pub mod disk;
 pub mod disk_argument;
 pub mod gen_docs;
 mod input;
@@ -26,6 +27,8 @@ mod output;
 mod picture;
 pub mod rescue;
 pub mod scenario;
+pub mod serve;
+pub mod served;
 
 /// Rescue data from failing disks.
 #[derive(Debug, Parser)]
@@ -56,6 +59,8 @@ pub enum Action {
     /// Look at simulated disks and what happened to them, and write new ones
     #[command(subcommand)]
     Scenario(scenario::ScenarioCommand),
+    /// Serve simulated disks, images and drives over the network: what is bad in them fails there as it does here
+    Serve(serve::ServeOptions),
     /// Write the manual pages and the shell completions of every name this program answers to
     #[command(hide = true)]
     GenDocs {
@@ -85,6 +90,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Action::Map(command) => map::run(command, &arguments),
         Action::Mount(command) => mount::run(&command),
         Action::Scenario(command) => scenario::run(command),
+        Action::Serve(options) => serve::run(&options),
     };
     match result {
         Ok(status) => ExitCode::from(status),

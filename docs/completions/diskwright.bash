@@ -37,6 +37,9 @@ _diskwright() {
             diskwright,scenario)
                 cmd="diskwright__subcmd__scenario"
                 ;;
+            diskwright,serve)
+                cmd="diskwright__subcmd__serve"
+                ;;
             diskwright__subcmd__help,control)
                 cmd="diskwright__subcmd__help__subcmd__control"
                 ;;
@@ -57,6 +60,9 @@ _diskwright() {
                 ;;
             diskwright__subcmd__help,scenario)
                 cmd="diskwright__subcmd__help__subcmd__scenario"
+                ;;
+            diskwright__subcmd__help,serve)
+                cmd="diskwright__subcmd__help__subcmd__serve"
                 ;;
             diskwright__subcmd__help__subcmd__map,and)
                 cmd="diskwright__subcmd__help__subcmd__map__subcmd__and"
@@ -257,7 +263,7 @@ _diskwright() {
 
     case "${cmd}" in
         diskwright)
-            opts="-h -V --help --version map control mount scenario rescue gen-docs help"
+            opts="-h -V --help --version map control mount scenario serve rescue gen-docs help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -303,7 +309,7 @@ _diskwright() {
             return 0
             ;;
         diskwright__subcmd__help)
-            opts="map control mount scenario rescue gen-docs help"
+            opts="map control mount scenario serve rescue gen-docs help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -683,6 +689,20 @@ _diskwright() {
         diskwright__subcmd__help__subcmd__scenario__subcmd__show)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        diskwright__subcmd__help__subcmd__serve)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1892,6 +1912,92 @@ _diskwright() {
                     return 0
                     ;;
                 --svg)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        diskwright__subcmd__serve)
+            opts="-U -p -i -s -P -f -v -h --all --map --sector-size --unix --port --ip --vsock --stdio --fd --pace --idle --on-error --when-gone --health --max-connections --pidfile --run --foreground --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --map)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sector-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --unix)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -U)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --port)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ip)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --vsock)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --fd)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --idle)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --on-error)
+                    COMPREPLY=($(compgen -W "stop continue" -- "${cur}"))
+                    return 0
+                    ;;
+                --when-gone)
+                    COMPREPLY=($(compgen -W "eio shutdown drop refuse mute" -- "${cur}"))
+                    return 0
+                    ;;
+                --max-connections)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pidfile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -P)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --run)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -30,6 +30,7 @@ complete -c diskwright -n "__fish_diskwright_needs_command" -f -a "map" -d 'Look
 complete -c diskwright -n "__fish_diskwright_needs_command" -f -a "control" -d 'Tell a disk that is being served what happens to it: a reset, a broken head, gone from the bus'
 complete -c diskwright -n "__fish_diskwright_needs_command" -f -a "mount" -d 'Show a disk as a file, or as a block device, that fails as the disk does; until a signal comes'
 complete -c diskwright -n "__fish_diskwright_needs_command" -f -a "scenario" -d 'Look at simulated disks and what happened to them, and write new ones'
+complete -c diskwright -n "__fish_diskwright_needs_command" -f -a "serve" -d 'Serve simulated disks, images and drives over the network: what is bad in them fails there as it does here'
 complete -c diskwright -n "__fish_diskwright_needs_command" -f -a "rescue" -d 'Read everything that can be read from a failing disk: good parts first, resumable at any moment'
 complete -c diskwright -n "__fish_diskwright_needs_command" -f -a "gen-docs" -d 'Write the manual pages and the shell completions of every name this program answers to'
 complete -c diskwright -n "__fish_diskwright_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -189,6 +190,31 @@ complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fi
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from help" -f -a "new" -d 'Write a scenario to start from, with everything that it may say'
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from help" -f -a "fit" -d 'Estimate how a real drive works from a log of its reads, and write it down as a scenario'
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c diskwright -n "__fish_diskwright_using_subcommand serve" -l map -d 'Of the image, serve what this map calls finished; the rest is bad' -r -F
+complete -c diskwright -n "__fish_diskwright_using_subcommand serve" -l sector-size -d 'Bytes of a sector of an image' -r
+complete -c diskwright -n "__fish_diskwright_using_subcommand serve" -s U -l unix -d 'Listen on this socket; - makes one for the time of --run' -r -F
+complete -c diskwright -n "__fish_diskwright_using_subcommand serve" -s p -l port -d 'Listen on this TCP port, on this machine\'s own addresses only; 0 is any that is free [default: 10809]' -r
+complete -c diskwright -n "__fish_diskwright_using_subcommand serve" -s i -l ip -d 'Listen on this address instead; may be given several times. Whoever reaches it can read all that is served' -r
+complete -c diskwright -n "__fish_diskwright_using_subcommand serve" -l vsock -d 'Listen on this port for virtual machines, and for the host of this one' -r
+complete -c diskwright -n "__fish_diskwright_using_subcommand serve" -l fd -d 'Serve one client on this open descriptor, a connected socket' -r
+complete -c diskwright -n "__fish_diskwright_using_subcommand serve" -l pace -d 'How fast a simulated disk is: real, so many times as fast (such as 10 or 0.5), or instant' -r
+complete -c diskwright -n "__fish_diskwright_using_subcommand serve" -l idle -d 'Whether time passes for a simulated disk while nobody asks it anything; with --pace=instant it never does' -r
+complete -c diskwright -n "__fish_diskwright_using_subcommand serve" -l on-error -d 'What a read does at a bad sector: stop there, as drives do, or go on behind it' -r -f -a "stop\t''
+continue\t''"
+complete -c diskwright -n "__fish_diskwright_using_subcommand serve" -l when-gone -d 'What clients see of a simulated disk that has left: errors, the request to leave, a connection that breaks off once or for good, or nothing at all' -r -f -a "eio\t''
+shutdown\t''
+drop\t''
+refuse\t''
+mute\t''"
+complete -c diskwright -n "__fish_diskwright_using_subcommand serve" -l max-connections -d 'Connections at a time; others are closed at once' -r
+complete -c diskwright -n "__fish_diskwright_using_subcommand serve" -s P -l pidfile -d 'Write the number of this process to this file when everything is ready; removed at the end' -r -F
+complete -c diskwright -n "__fish_diskwright_using_subcommand serve" -l run -d 'Run this shell command when everything is ready, end when it ends, and exit with its status' -r
+complete -c diskwright -n "__fish_diskwright_using_subcommand serve" -l all -d 'Serve every scenario of \'diskwright scenario list\', and every small twin'
+complete -c diskwright -n "__fish_diskwright_using_subcommand serve" -s s -l stdio -d 'Serve one client on standard input and output'
+complete -c diskwright -n "__fish_diskwright_using_subcommand serve" -l health -d 'Tell clients what simulated disks know of their damage: context x-diskwright:health'
+complete -c diskwright -n "__fish_diskwright_using_subcommand serve" -s f -l foreground -d 'Stay in the foreground, as is done anyway'
+complete -c diskwright -n "__fish_diskwright_using_subcommand serve" -s v -l verbose -d 'Say on standard error who comes and why they leave'
+complete -c diskwright -n "__fish_diskwright_using_subcommand serve" -s h -l help -d 'Print help'
 complete -c diskwright -n "__fish_diskwright_using_subcommand rescue" -s a -l min-read-rate -d 'read rate per second below which good areas count as slow; 0: a tenth of the average' -r
 complete -c diskwright -n "__fish_diskwright_using_subcommand rescue" -s b -l sector-size -d 'size of a sector of the source [the device\'s physical sector]' -r
 complete -c diskwright -n "__fish_diskwright_using_subcommand rescue" -s c -l cluster-size -d 'sectors to copy at a time [64 KiB worth]' -r
@@ -251,13 +277,14 @@ complete -c diskwright -n "__fish_diskwright_using_subcommand rescue" -l allow-m
 complete -c diskwright -n "__fish_diskwright_using_subcommand rescue" -l reflink -d 'share the blocks of a healthy source file where possible, without reading them'
 complete -c diskwright -n "__fish_diskwright_using_subcommand rescue" -l journal -d 'save changes in MAP.journal; the map itself is written when that outgrows it, and at the end'
 complete -c diskwright -n "__fish_diskwright_using_subcommand gen-docs" -s h -l help -d 'Print help'
-complete -c diskwright -n "__fish_diskwright_using_subcommand help; and not __fish_seen_subcommand_from map control mount scenario rescue gen-docs help" -f -a "map" -d 'Look at maps of rescues, combine them, and turn them into lists of sectors and back'
-complete -c diskwright -n "__fish_diskwright_using_subcommand help; and not __fish_seen_subcommand_from map control mount scenario rescue gen-docs help" -f -a "control" -d 'Tell a disk that is being served what happens to it: a reset, a broken head, gone from the bus'
-complete -c diskwright -n "__fish_diskwright_using_subcommand help; and not __fish_seen_subcommand_from map control mount scenario rescue gen-docs help" -f -a "mount" -d 'Show a disk as a file, or as a block device, that fails as the disk does; until a signal comes'
-complete -c diskwright -n "__fish_diskwright_using_subcommand help; and not __fish_seen_subcommand_from map control mount scenario rescue gen-docs help" -f -a "scenario" -d 'Look at simulated disks and what happened to them, and write new ones'
-complete -c diskwright -n "__fish_diskwright_using_subcommand help; and not __fish_seen_subcommand_from map control mount scenario rescue gen-docs help" -f -a "rescue" -d 'Read everything that can be read from a failing disk: good parts first, resumable at any moment'
-complete -c diskwright -n "__fish_diskwright_using_subcommand help; and not __fish_seen_subcommand_from map control mount scenario rescue gen-docs help" -f -a "gen-docs" -d 'Write the manual pages and the shell completions of every name this program answers to'
-complete -c diskwright -n "__fish_diskwright_using_subcommand help; and not __fish_seen_subcommand_from map control mount scenario rescue gen-docs help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c diskwright -n "__fish_diskwright_using_subcommand help; and not __fish_seen_subcommand_from map control mount scenario serve rescue gen-docs help" -f -a "map" -d 'Look at maps of rescues, combine them, and turn them into lists of sectors and back'
+complete -c diskwright -n "__fish_diskwright_using_subcommand help; and not __fish_seen_subcommand_from map control mount scenario serve rescue gen-docs help" -f -a "control" -d 'Tell a disk that is being served what happens to it: a reset, a broken head, gone from the bus'
+complete -c diskwright -n "__fish_diskwright_using_subcommand help; and not __fish_seen_subcommand_from map control mount scenario serve rescue gen-docs help" -f -a "mount" -d 'Show a disk as a file, or as a block device, that fails as the disk does; until a signal comes'
+complete -c diskwright -n "__fish_diskwright_using_subcommand help; and not __fish_seen_subcommand_from map control mount scenario serve rescue gen-docs help" -f -a "scenario" -d 'Look at simulated disks and what happened to them, and write new ones'
+complete -c diskwright -n "__fish_diskwright_using_subcommand help; and not __fish_seen_subcommand_from map control mount scenario serve rescue gen-docs help" -f -a "serve" -d 'Serve simulated disks, images and drives over the network: what is bad in them fails there as it does here'
+complete -c diskwright -n "__fish_diskwright_using_subcommand help; and not __fish_seen_subcommand_from map control mount scenario serve rescue gen-docs help" -f -a "rescue" -d 'Read everything that can be read from a failing disk: good parts first, resumable at any moment'
+complete -c diskwright -n "__fish_diskwright_using_subcommand help; and not __fish_seen_subcommand_from map control mount scenario serve rescue gen-docs help" -f -a "gen-docs" -d 'Write the manual pages and the shell completions of every name this program answers to'
+complete -c diskwright -n "__fish_diskwright_using_subcommand help; and not __fish_seen_subcommand_from map control mount scenario serve rescue gen-docs help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c diskwright -n "__fish_diskwright_using_subcommand help; and __fish_seen_subcommand_from map" -f -a "show" -d 'Tell how much has which status'
 complete -c diskwright -n "__fish_diskwright_using_subcommand help; and __fish_seen_subcommand_from map" -f -a "list" -d 'List the sectors that have certain statuses'
 complete -c diskwright -n "__fish_diskwright_using_subcommand help; and __fish_seen_subcommand_from map" -f -a "create" -d 'Make a map from a list or bitmap of sectors'

@@ -352,9 +352,7 @@ impl<'a> Handshake<'a> {
             return Err(Refusal::invalid("STARTTLS takes no data"));
         }
         match self.manners.encryption {
-            Encryption::None => {
-                Err(Refusal::new(option_reply::ERR_UNSUP, "there is no encryption here"))
-            }
+            Encryption::None => Err(Refusal::new(option_reply::ERR_UNSUP, "there is no encryption here")),
             Encryption::Active => Err(Refusal::invalid("everything is encrypted already")),
             Encryption::Offered | Encryption::Required => {
                 self.reply(option::STARTTLS, option_reply::ACK, &[]);
@@ -379,9 +377,9 @@ impl<'a> Handshake<'a> {
         reader.end()?;
         let (name, device) = self.open(asked)?;
         let facts = device.facts();
-        let terms = self.terms(asked.as_bytes(), &*device).map_err(|text| {
-            Refusal::new(option_reply::ERR_UNKNOWN, format!("{}: {text}", quoted(asked)))
-        })?;
+        let terms = self
+            .terms(asked.as_bytes(), &*device)
+            .map_err(|text| Refusal::new(option_reply::ERR_UNKNOWN, format!("{}: {text}", quoted(asked))))?;
         let mut told = Vec::with_capacity(12);
         told.extend(info::EXPORT.to_be_bytes());
         told.extend(terms.size.to_be_bytes());
@@ -466,9 +464,8 @@ impl<'a> Handshake<'a> {
 
     /// Finds a device and its name in the list.
     fn open(&self, asked: &str) -> Result<(String, Arc<dyn Device>), Refusal> {
-        let unknown = |error: OpenError| {
-            Refusal::new(option_reply::ERR_UNKNOWN, format!("{}: {error}", quoted(asked)))
-        };
+        let unknown =
+            |error: OpenError| Refusal::new(option_reply::ERR_UNKNOWN, format!("{}: {error}", quoted(asked)));
         let device = self.exports.open(asked).map_err(unknown)?;
         let name = match asked.is_empty() {
             true => self.exports.list().into_iter().next().map_or(String::new(), |(name, _)| name),

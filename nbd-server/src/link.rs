@@ -544,7 +544,8 @@ impl Outlet for Link {
             self.late.notify_one();
         } else if state.writer.is_none() {
             let Some(me) = self.me.upgrade() else { return };
-            let thread = std::thread::Builder::new().name("nbd writer".into()).stack_size(crate::server::STACK);
+            let thread =
+                std::thread::Builder::new().name("nbd writer".into()).stack_size(crate::server::STACK);
             match thread.spawn(move || me.write_late()) {
                 Ok(writer) => state.writer = Some(writer),
                 Err(_) => {

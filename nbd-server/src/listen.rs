@@ -11,9 +11,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::socket::{
-    self, AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, VsockAddr,
-};
+use nix::sys::socket::{self, AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, VsockAddr};
 use thiserror::Error;
 
 use crate::stream::{Stream, adopt};
@@ -218,9 +216,8 @@ impl Listener {
         let listener = Listener { socket, address, file };
         // A client may be gone again before it is let in, and nobody waits for the next one in its place.
         let flags = fcntl(&listener.socket, FcntlArg::F_GETFL).map(OFlag::from_bits_truncate);
-        let set = flags.and_then(|flags| {
-            fcntl(&listener.socket, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))
-        });
+        let set =
+            flags.and_then(|flags| fcntl(&listener.socket, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK)));
         set.map_err(|errno| failed(format!("{:?}", listener.address), errno))?;
         Ok(listener)
     }

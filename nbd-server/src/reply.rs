@@ -109,7 +109,9 @@ impl Replies {
     /// All went well, and there is nothing to bring.
     pub fn done(self, cookie: u64) -> Packet {
         let heads = match self.is_structured {
-            true => ChunkHeader { flags: chunk::FLAG_DONE, kind: chunk::NONE, cookie, length: 0 }.bytes().into(),
+            true => {
+                ChunkHeader { flags: chunk::FLAG_DONE, kind: chunk::NONE, cookie, length: 0 }.bytes().into()
+            }
             false => SimpleHeader { error: 0, cookie }.bytes().into(),
         };
         Packet { heads, ..Packet::default() }
@@ -318,7 +320,11 @@ mod tests {
             chunks.push((header.kind, header.flags, reader.bytes(header.length as usize).unwrap().to_vec()));
         }
         let done: Vec<bool> = chunks.iter().map(|chunk| chunk.1 == chunk::FLAG_DONE).collect();
-        assert_eq!(done.iter().position(|done| *done), Some(chunks.len() - 1), "DONE is on the last one only");
+        assert_eq!(
+            done.iter().position(|done| *done),
+            Some(chunks.len() - 1),
+            "DONE is on the last one only"
+        );
         chunks
     }
 
@@ -367,7 +373,8 @@ mod tests {
     #[test]
     fn a_drive_that_reads_on_tells_each_bad_run() {
         let all = bytes(4096);
-        let answer = || Answer { bytes: bytes(4096), troubles: vec![trouble(512, 1024), trouble(2048, 2560)] };
+        let answer =
+            || Answer { bytes: bytes(4096), troubles: vec![trouble(512, 1024), trouble(2048, 2560)] };
         let errors = [512, 2048].map(|at| (chunk::ERROR_OFFSET, 0, told(error::EIO, "bad", Some(at))));
         let packet = STRUCTURED.read(7, range(0, 4096), Pieces::Many, answer(), Last::Yes);
         let expected = [
@@ -471,7 +478,8 @@ mod tests {
     #[test]
     fn contexts_are_told_one_chunk_each() {
         let packet = STRUCTURED.status(7, &[(1, vec![(512, 0), (1024, 3)]), (2, vec![(1536, 1)])]);
-        let numbers = |numbers: &[u32]| numbers.iter().flat_map(|number| number.to_be_bytes()).collect::<Vec<_>>();
+        let numbers =
+            |numbers: &[u32]| numbers.iter().flat_map(|number| number.to_be_bytes()).collect::<Vec<_>>();
         let expected = [
             (chunk::BLOCK_STATUS, 0, numbers(&[1, 512, 0, 1024, 3])),
             (chunk::BLOCK_STATUS, 1, numbers(&[2, 1536, 1])),

@@ -65,7 +65,7 @@ pub type Tell = Box<dyn Fn(&str) + Send + Sync>;
 /// A server at work.
 pub struct Server {
     shared: Arc<Shared>,
-    acceptors: Vec<JoinHandle<()>>,
+    acceptors: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// What everybody in a server knows.
@@ -128,7 +128,8 @@ impl Clients {
     fn add(&self, number: u64, stream: Stream, options: &ServerOptions) -> Option<Arc<Peer>> {
         let mut peers = self.lock();
         let negotiating = peers.all.len() - peers.opened;
-        let is_full = peers.all.len() >= options.connection_count_max || negotiating >= options.handshake_count_max;
+        let is_full =
+            peers.all.len() >= options.connection_count_max || negotiating >= options.handshake_count_max;
         if is_full || peers.is_closed {
             return None;
         }
@@ -224,17 +225,18 @@ impl Server {
             next_client: AtomicU64::new(1),
             door: Mutex::default(),
         };
-        Server { shared: Arc::new(shared), acceptors: Vec::new() }
+        Server { shared: Arc::new(shared), acceptors: Mutex::default() }
     }
 
     /// Lets in whoever comes to one of these.
     ///
     /// Errors: the system has no pipe, or no thread, left.
-    pub fn listen(&mut self, listeners: Vec<Listener>) -> std::io::Result<()> {
+    pub fn listen(&self, listeners: Vec<Listener>) -> std::io::Result<()> {
         let (reader, writer) = std::io::pipe()?;
         let shared = self.shared.clone();
         let thread = std::thread::Builder::new().name("nbd door".into()).stack_size(STACK);
-        self.acceptors.push(thread.spawn(move || accept(&shared, &listeners, &reader))?);
+        let acceptor = thread.spawn(move || accept(&shared, &listeners, &reader))?;
+        self.acceptors.lock().unwrap_or_else(PoisonError::into_inner).push(acceptor);
         *self.shared.door() = Some(writer);
         Ok(())
     }
@@ -259,16 +261,16 @@ impl Server {
     }
 
     /// Ends: nobody comes in, whoever asks for more is told so, what is under way is finished as far as that does not
-    /// take too long. Returns when all connections are closed. Calls `is_urgent` from time to time, and goes at once when
-    /// it says so.
-    pub fn stop(mut self, is_urgent: &dyn Fn() -> bool) {
+    /// take too long. Returns when all connections are closed.
+    pub fn stop(&self) {
         let shared = &self.shared;
         shared.is_ending.store(true, Ordering::Relaxed);
         if let Some(mut door) = shared.door().take() {
             // Closing it would do, but a writer that was inherited by a child would keep it open.
             let _ = door.write_all(b"x");
         }
-        for acceptor in self.acceptors.drain(..) {
+        let acceptors = std::mem::take(&mut *self.acceptors.lock().unwrap_or_else(PoisonError::into_inner));
+        for acceptor in acceptors {
             let _ = acceptor.join();
         }
         let start = shared.clock.now();
@@ -278,7 +280,7 @@ impl Server {
         for link in shared.clients.links() {
             link.refuse(grace);
         }
-        while shared.clients.count() > 0 && passed() < FAREWELL && !is_urgent() {
+        while shared.clients.count() > 0 && passed() < FAREWELL {
             tick();
         }
         shared.clients.lock().is_closed = true;
@@ -286,7 +288,7 @@ impl Server {
             link.refuse(grace);
             link.leave();
         }
-        while !shared.clients.links().is_empty() && passed() < grace && !is_urgent() {
+        while !shared.clients.links().is_empty() && passed() < grace {
             tick();
         }
         for link in shared.clients.links() {
@@ -294,7 +296,7 @@ impl Server {
         }
         // Those that still negotiate, and those that do not take what they are told, end with the process.
         let end = passed() + LAST_WAIT;
-        while !shared.clients.links().is_empty() && passed() < end && !is_urgent() {
+        while !shared.clients.links().is_empty() && passed() < end {
             tick();
         }
         for peer in shared.clients.peers() {

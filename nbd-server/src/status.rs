@@ -2,7 +2,7 @@
 //!
 //! Owns how what a device knows becomes descriptors. Must not know media: nothing here reads one.
 
-use block::{ByteRange, ExtentKind, Offset};
+use block::{ByteRange, ExtentKind};
 use serving::Device;
 
 use crate::reply::{Packet, Replies};
@@ -85,7 +85,7 @@ fn states(device: &dyn Device, context: Context, range: ByteRange) -> Vec<(ByteR
 mod tests {
     use std::sync::Arc;
 
-    use block::Extent;
+    use block::{Extent, Offset};
     use serving::{Facts, Outlet, Reply, Request};
 
     use super::*;
@@ -112,7 +112,7 @@ mod tests {
             while at < range.end() {
                 let stripe = at.bytes() / self.unit;
                 let end = Offset::new((stripe + 1) * self.unit).min(range.end());
-                let kind = if stripe % 2 == 0 { ExtentKind::Data } else { ExtentKind::Hole };
+                let kind = if stripe.is_multiple_of(2) { ExtentKind::Data } else { ExtentKind::Hole };
                 extents.push(Extent { range: ByteRange::between(at, end), kind });
                 at = end;
             }

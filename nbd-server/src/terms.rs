@@ -92,9 +92,11 @@ impl Terms {
     pub fn of(facts: &Facts, is_structured: bool) -> Result<Terms, String> {
         let block = facts.logical_sector;
         if !block.is_power_of_two() || block > 1 << 16 {
-            return Err(format!("its sectors have {block} bytes; the protocol knows powers of two up to 65536"));
+            return Err(format!(
+                "its sectors have {block} bytes; the protocol knows powers of two up to 65536"
+            ));
         }
-        if facts.size % u64::from(block) != 0 {
+        if !facts.size.is_multiple_of(u64::from(block)) {
             return Err(format!("its {} bytes are no whole number of sectors of {block}", facts.size));
         }
         if facts.size > i64::MAX as u64 {

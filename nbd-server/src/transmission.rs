@@ -203,9 +203,7 @@ fn decide(header: &RequestHeader, terms: &Terms) -> Result<Order, (u32, &'static
         command::WRITE => Order::Write { range, durable },
         command::TRIM => Order::Trim { range, durable },
         command::CACHE => Order::Cache(range),
-        command::WRITE_ZEROES => {
-            Order::Zero { range, may_trim: flags & command::FLAG_NO_HOLE == 0, durable }
-        }
+        command::WRITE_ZEROES => Order::Zero { range, may_trim: flags & command::FLAG_NO_HOLE == 0, durable },
         _ => {
             let is_one = flags & command::FLAG_REQ_ONE != 0;
             Order::Status { range, detail: if is_one { Detail::One } else { Detail::All } }
@@ -299,7 +297,11 @@ mod tests {
                 assert_eq!(refused(&terms(), kind, 0, offset, length), Some(beyond), "{kind} {offset}");
             }
             for (offset, length) in [(1, 512), (0, 1), (511, 513), (0, (33 << 20) + 1)] {
-                assert_eq!(refused(&terms(), kind, 0, offset, length), Some(error::EINVAL), "{kind} {offset}");
+                assert_eq!(
+                    refused(&terms(), kind, 0, offset, length),
+                    Some(error::EINVAL),
+                    "{kind} {offset}"
+                );
             }
             assert_eq!(refused(&terms(), kind, 0, size - 512, 512), None);
         }

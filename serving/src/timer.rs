@@ -211,7 +211,9 @@ mod tests {
         let ((outlet, receiver), (other, _silent)) = (wire(), wire());
         let start = clock.now();
         let secs = Nanos::from_secs;
-        for (ticket, due, outlet) in [(1, start, &outlet), (2, start + secs(60), &outlet), (3, start + secs(60), &other)] {
+        for (ticket, due, outlet) in
+            [(1, start, &outlet), (2, start + secs(60), &outlet), (3, start + secs(60), &other)]
+        {
             timer.add(due, outlet.clone(), ticket, Reply::Drop);
         }
         assert_eq!(timer.take_after(&outlet, start + secs(30)), [2]);

@@ -50,6 +50,18 @@ pub enum Event {
     Left,
 }
 
+/// What SIGHUP means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hangup {
+    /// The end, like the others.
+    Ends,
+    /// Something else: it is an event each time.
+    IsTold,
+}
+
+/// Variables that are meant for this process, and not for its children.
+const OURS: [&str; 4] = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET"];
+
 /// Waits for signals and for others.
 pub struct Attendance {
     sender: Sender<Event>,
@@ -64,7 +76,7 @@ type LastDeed = Box<dyn FnOnce() + Send>;
 
 impl Attendance {
     /// Begins to listen: the first signal is an event; a second one ends the process at once.
-    pub fn listen() -> Result<Attendance, Failure> {
+    pub fn listen(hangup: Hangup) -> Result<Attendance, Failure> {
         let (sender, events) = channel();
         let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])
             .map_err(|error| failed("listen to signals", Path::new("diskwright"), &error))?;
@@ -73,6 +85,10 @@ impl Attendance {
         std::thread::spawn(move || {
             let mut is_first = true;
             for signal in signals.forever() {
+                if signal == SIGHUP && hangup == Hangup::IsTold {
+                    let _ = wanted.send(Event::Signal(signal));
+                    continue;
+                }
                 if std::mem::take(&mut is_first) {
                     let _ = wanted.send(Event::Signal(signal));
                     continue;
@@ -110,6 +126,9 @@ impl Attendance {
         if let Some(command) = &options.run {
             let mut shell = Command::new("/bin/sh");
             shell.arg("-c").arg(command).envs(variables.iter().copied());
+            for name in OURS {
+                shell.env_remove(name);
+            }
             let child = shell.spawn().map_err(|error| failed("run it", Path::new("/bin/sh"), &error))?;
             let (id, sender) = (child.id(), self.sender.clone());
             self.child = Some(child);
@@ -200,7 +219,7 @@ mod tests {
     #[test]
     fn the_status_of_the_command_is_ours() {
         for (command, expected) in [("exit 7", 7), ("kill -9 $$", 137), ("test \"$file\" = /x", 0)] {
-            let mut attendance = Attendance::listen().unwrap();
+            let mut attendance = Attendance::listen(Hangup::Ends).unwrap();
             let options = AttendanceOptions { run: Some(command.into()), ..AttendanceOptions::default() };
             attendance.ready(&options, &[("file", OsStr::new("/x"))]).unwrap();
             assert_eq!(attendance.wait(), Event::Left);

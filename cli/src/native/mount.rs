@@ -14,12 +14,10 @@ use serving::{Device, ImageOptions, SimOptions};
 use simulator::Access;
 
 use super::Failure;
-use super::attendance::{Attendance, AttendanceOptions, Event};
+use super::attendance::{Attendance, AttendanceOptions, Event, Hangup};
+use super::disk::{self, DiskOptions, TimeOptions};
 use super::disk_argument::{DiskArgument, RULE};
 use super::output::Output;
-use disk::{DiskOptions, TimeOptions};
-
-mod disk;
 
 /// Which disk, where, and how it is read there.
 #[derive(Debug, Args)]
@@ -33,7 +31,7 @@ pub struct MountCommand {
     #[arg(long, value_name = "MAP")]
     pub map: Option<PathBuf>,
     /// Bytes of a sector of an image
-    #[arg(long, value_name = "BYTES", default_value = "512", value_parser = sector)]
+    #[arg(long, value_name = "BYTES", default_value = "512", value_parser = disk::sector)]
     pub sector_size: u32,
     /// How reads fail, however the file was opened: raw (as the drive says), direct, or buffered
     #[arg(long, value_name = "raw|direct|buffered", value_parser = access)]
@@ -80,13 +78,6 @@ fn errno(text: &str) -> Result<Errno, String> {
     }
 }
 
-fn sector(text: &str) -> Result<u32, String> {
-    match text.parse::<u32>() {
-        Ok(bytes) if bytes.is_power_of_two() && (512..=65536).contains(&bytes) => Ok(bytes),
-        _ => Err("a power of two from 512 to 65536".into()),
-    }
-}
-
 /// Shows a disk until a signal comes, or the command ends; returns the exit status.
 pub fn run(command: &MountCommand) -> Result<u8, Failure> {
     let options = DiskOptions {
@@ -97,7 +88,7 @@ pub fn run(command: &MountCommand) -> Result<u8, Failure> {
     let argument = DiskArgument::read(&command.disk)?;
     let device = disk::open(&argument, command.map.as_deref(), options, Arc::new(WallClock::new()))?;
     // Signals are heard before anything is there that would have to be taken down.
-    let mut attendance = Attendance::listen()?;
+    let mut attendance = Attendance::listen(Hangup::Ends)?;
     let place = Place::prepare(&command.file)?;
     refuse_itself(&argument, &place)?;
     let reading = match (command.access, &argument) {

@@ -1,6 +1,6 @@
-//! The disk that is mounted.
+//! A disk that is shown to others.
 //!
-//! Owns what a word of the command line means here, and how the disk's time passes. Must not know mounts.
+//! Owns what a word of the command line means here, and how the disk's time passes. Must not know how it is shown.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -48,6 +48,14 @@ fn idle(text: &str) -> Result<Idle, String> {
     }
 }
 
+/// Reads the size of an image's sectors.
+pub fn sector(text: &str) -> Result<u32, String> {
+    match text.parse::<u32>() {
+        Ok(bytes) if bytes.is_power_of_two() && (512..=65536).contains(&bytes) => Ok(bytes),
+        _ => Err("a power of two from 512 to 65536".into()),
+    }
+}
+
 /// How each kind of disk behaves.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DiskOptions {
@@ -68,8 +76,6 @@ pub fn open(
     options: DiskOptions,
     clock: Arc<WallClock>,
 ) -> Result<Arc<dyn Device>, Failure> {
-    let no_image =
-        || Failure::Usage("--map belongs to an image: this disk knows by itself what is bad".into());
     match argument {
         DiskArgument::Simulated(_) if map.is_some() => Err(no_image()),
         DiskArgument::Simulated(address) => {
@@ -91,6 +97,11 @@ pub fn open(
             }
         }
     }
+}
+
+/// Why a disk that is no image takes no map.
+pub fn no_image() -> Failure {
+    Failure::Usage("--map belongs to an image: this disk knows by itself what is bad".into())
 }
 
 #[cfg(test)]
