@@ -4,19 +4,21 @@
 //! logs' formats, nor how a scenario is run.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use block::{ByteRange, Nanos, Offset, RangeSet};
 use map::{Builder, RescueMap, Status};
 
 use crate::media::rotating::Profile;
 use crate::recording::{Record, Recording};
-use crate::replay::index::Index;
+use crate::replay::index::{Index, Truth};
 
 pub mod chain;
 pub mod failures;
 pub mod ks;
 pub mod mixture;
 pub mod period;
+pub mod platter;
 pub mod retry;
 pub mod schedule;
 pub mod seeks;
@@ -59,9 +61,9 @@ pub struct Fit {
     /// How errors lie.
     pub errors: Option<Errors>,
     /// How damage comes back with a head.
-    pub head: Option<Period>,
-    /// How damage comes back with a turn, where the first errors are.
-    pub track: Option<Track>,
+    pub head: Option<Head>,
+    /// How damage comes back with a turn, where it does so best, and bytes a second there.
+    pub track: Option<(Track, Option<f64>)>,
     /// The chain of two states over sectors.
     pub chain: Option<Chain>,
     /// How often another try succeeds.
@@ -78,8 +80,10 @@ pub struct Fit {
     pub seek_per_byte: f64,
     /// Seconds of all reads.
     pub secs: f64,
-    /// Seconds and bytes of the quickest reads that go on where the one before ended; `None` if there are few.
+    /// Seconds and bytes of the quickest reads of the usual length that go on where the one before ended; `None` if there are few.
     pub quickest: Option<(f64, u64)>,
+    /// Whether reads take as long as commands or the link do: then rates tell nothing of the medium.
+    pub link_bound: bool,
     /// What is known of each byte.
     pub map: RescueMap,
     /// The same drive's sectors that came after they had failed, as bad ones among good ones; empty if there are none.
@@ -87,6 +91,21 @@ pub struct Fit {
     /// The same drive with a sector of each slow read as a bad one, others good where they were read, and how much later
     /// these came, in seconds; one for each sort of them.
     pub lagging: Vec<(RescueMap, Vec<f64>)>,
+}
+
+/// A head that brings damage back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Head {
+    /// How often, and how long.
+    pub period: Period,
+    /// The bytes in which it is so.
+    pub window: Range<u64>,
+    /// Share of what was read under it that failed.
+    pub failing: f64,
+    /// Share of the physical sectors that came which came late.
+    pub slow: f64,
+    /// Share of all damage in the window that is this head's.
+    pub explains: f64,
 }
 
 /// What a log covers.
@@ -127,7 +146,7 @@ impl Fit {
         let index = Index::new(recording);
         let truth = index.truth(physical);
         let mut statuses: BTreeMap<u64, (u64, Status)> = BTreeMap::new();
-        let mut put = |ranges: &[std::ops::Range<u64>], status| {
+        let mut put = |ranges: &[Range<u64>], status| {
             statuses.extend(ranges.iter().map(|range| (range.start, (range.end, status))));
         };
         put(&truth.good, Status::Finished);
@@ -156,16 +175,16 @@ impl Fit {
             Some(_) => ByteRange::new(Offset::ZERO, size).into(),
             None => [&truth.good, &truth.bad, &truth.unclear].into_iter().flatten().map(range_of).collect(),
         };
-        let mut damaged = [truth.bad, truth.unclear].concat();
-        damaged.sort_by_key(|range| range.start);
-        let observed = Observed::of(recording, size);
+        let mut observed = Observed::of(recording, size);
+        observed.keep_steady();
         let zones = match observed.unlisted {
             Some(rate) => vec![Zone { start: 0, end: size, rate }],
             None => zones::fit(&observed.streamed, size),
         };
         let jumps: Vec<(f64, f64)> =
             observed.jumps.iter().map(|(way, secs)| (*way as f64 / size as f64, *secs)).collect();
-        let class = class(size, sector, &observed.jumps, &zones);
+        let link_bound = is_link_bound(observed.quickest(), &zones);
+        let class = class(size, sector, &observed.jumps, &zones, link_bound);
         let seeks = seeks::fit(&jumps);
         let mechanics = class.and_then(Profile::named).map_or(Mechanics::default(), |class| Mechanics {
             turn: class.turn().nanoseconds() as f64 / 1e9,
@@ -179,6 +198,9 @@ impl Fit {
             retries.recovered.get(next).is_some_and(|range| range.start <= at)
         };
         slow.reads.retain(|(at, _)| !is_recovered(*at));
+        let late = sectors_of(&slow.reads, physical);
+        let mut damaged = [truth.bad.clone(), truth.unclear.clone(), late.clone()].concat();
+        damaged.sort_by_key(|range| range.start);
         let logs = observed.latencies(&zones);
         let latency = mixture::fit(&logs, LATENCY_PARTS);
         let apart = ks::distance_within(NEAR, &logs, |log| mixture::cumulative(&latency, log));
@@ -194,13 +216,14 @@ impl Fit {
             seek_per_byte: recording.seek.nanoseconds() as f64 / 1e9 / sector as f64,
             secs: observed.secs,
             quickest: observed.quickest(),
+            link_bound,
             lagging: slow.sorts().iter().map(|reads| lagging(reads, &known, physical, size)).collect(),
             slow,
             class,
             errors: chain::measure(&rows, CLUSTER_GAP / physical),
             chain: chain::chain(&rows),
             track: track(&damaged, &zones, sector),
-            head: head(&damaged, &zones, size),
+            head: head(&truth, &late, &zones, size),
             // A list does not tell how often the others were tried.
             retry: retry::fit(&retries.passes).filter(|_| recording.rest.is_none()),
             tries: retries.tries,
@@ -217,12 +240,12 @@ impl Fit {
     }
 }
 
-fn range_of(bytes: &std::ops::Range<u64>) -> ByteRange {
+fn range_of(bytes: &Range<u64>) -> ByteRange {
     ByteRange::between(Offset::new(bytes.start), Offset::new(bytes.end))
 }
 
 /// A map in which these bytes are bad.
-fn recovered(bytes: &[std::ops::Range<u64>], size: u64) -> RescueMap {
+fn recovered(bytes: &[Range<u64>], size: u64) -> RescueMap {
     let bad: RangeSet = bytes.iter().map(range_of).collect();
     let whole: RangeSet = ByteRange::new(Offset::ZERO, size).into();
     let mut blocks: Vec<(ByteRange, Status)> = Vec::new();
@@ -236,24 +259,56 @@ fn recovered(bytes: &[std::ops::Range<u64>], size: u64) -> RescueMap {
     builder.finish()
 }
 
+/// The physical sectors in which slow reads begin; rising.
+fn sectors_of(slow: &[(u64, f64)], physical: u64) -> Vec<Range<u64>> {
+    let mut starts: Vec<u64> = slow.iter().map(|(at, _)| at / physical * physical).collect();
+    starts.sort_unstable();
+    starts.dedup();
+    starts.into_iter().map(|start| start..start.saturating_add(physical)).collect()
+}
+
 /// The track of the zone in which a turn is seen best.
-fn track(damaged: &[std::ops::Range<u64>], zones: &[Zone], sector: u64) -> Option<Track> {
+fn track(damaged: &[Range<u64>], zones: &[Zone], sector: u64) -> Option<(Track, Option<f64>)> {
     let starts = |zone: &Zone| {
         let inside = damaged.iter().map(|range| range.start).filter(|at| (zone.start..zone.end).contains(at));
         inside.map(|at| at / sector).collect::<Vec<_>>()
     };
     let whole = Zone { start: 0, end: u64::MAX, rate: 0.0 };
     let zones = if zones.is_empty() { &[whole] } else { zones };
-    let found = zones.iter().filter_map(|zone| track::find(&starts(zone)));
-    found.max_by(|a, b| a.share.total_cmp(&b.share))
+    let rate = |zone: &Zone| Some(zone.rate).filter(|rate| *rate > 0.0);
+    let found = zones.iter().filter_map(|zone| Some((track::find(&starts(zone))?, rate(zone))));
+    found.max_by(|(a, _), (b, _)| a.share.total_cmp(&b.share))
 }
 
-/// The strongest period in a zone; without zones, at the start.
-fn head(damaged: &[std::ops::Range<u64>], zones: &[Zone], size: u64) -> Option<Period> {
+/// The strongest period of failures or of slow reads in a zone; without zones, at the start.
+fn head(truth: &Truth, late: &[Range<u64>], zones: &[Zone], size: u64) -> Option<Head> {
+    let mut failed = [truth.bad.clone(), truth.unclear.clone()].concat();
+    failed.sort_by_key(|range| range.start);
     let start = std::iter::once(0..size.min(WINDOW)).filter(|_| zones.is_empty());
-    let windows = zones.iter().map(|zone| zone.start..zone.end.min(zone.start + WINDOW)).chain(start);
-    let found = windows.filter_map(|window| period::find(damaged, window));
-    found.max_by(|a, b| a.strength.total_cmp(&b.strength))
+    let windows: Vec<Range<u64>> =
+        zones.iter().map(|zone| zone.start..zone.end.min(zone.start + WINDOW)).chain(start).collect();
+    let found = [&failed[..], late].into_iter().flat_map(|damage| {
+        windows.iter().filter_map(move |window| Some((period::find(damage, window.clone())?, window, damage)))
+    });
+    let (period, window, damage) = found.max_by(|a, b| a.0.strength.total_cmp(&b.0.strength))?;
+    let core = period.core();
+    let inside = |ranges: &[Range<u64>]| core.inside(ranges.iter(), window);
+    let all = |ranges: &[Range<u64>]| {
+        let cut = |range: &Range<u64>| {
+            range.end.min(window.end).saturating_sub(range.start.max(window.start)) as f64
+        };
+        ranges.iter().map(cut).sum::<f64>()
+    };
+    let [good, bad, unclear, slow] = [&truth.good, &truth.bad, &truth.unclear, late].map(inside);
+    // Of a long read that failed most is good, unless nothing under this head ever came.
+    let weight = if good < unclear / 10.0 { 1.0 } else { 0.1 };
+    Some(Head {
+        failing: (bad + weight * unclear) / (good + bad + unclear).max(1.0),
+        slow: slow / good.max(1.0),
+        explains: period.inside(damage.iter(), window) / all(damage).max(1.0),
+        window: window.clone(),
+        period,
+    })
 }
 
 /// Adds sectors behind those that are there; neighbours of one kind are one row.
@@ -277,36 +332,51 @@ fn push_row(rows: &mut Vec<(u64, u64, bool)>, start: u64, count: u64, bad: bool)
 const HARD_DISK_MIN: u64 = 1_000_000_000;
 /// A drive that goes elsewhere faster than this, in seconds, has no arm.
 const ARM_MIN: f64 = 0.0015;
-/// Classes of hard disks, by the bytes that are between them and the next one.
-const CLASSES: [(u64, &str); 5] = [
-    (100_000_000_000, "pata40"),
-    (700_000_000_000, "d25_500"),
-    (2_500_000_000_000, "d35_1t"),
-    (10_000_000_000_000, "d35_4t"),
-    (u64::MAX, "d35_20t"),
-];
-
 /// The class of hard disk that a drive of this size with these jumps (bytes, seconds) may be; `None` if it is none.
-fn class(size: u64, sector: u64, jumps: &[(u64, f64)], zones: &[Zone]) -> Option<&'static str> {
+fn class(
+    size: u64,
+    sector: u64,
+    jumps: &[(u64, f64)],
+    zones: &[Zone],
+    link_bound: bool,
+) -> Option<&'static str> {
     // Small reads, so that the transfer does not matter.
     let mut times: Vec<f64> = jumps.iter().map(|(_, secs)| *secs).collect();
     times.sort_unstable_by(f64::total_cmp);
     let transfer = zones.first().map_or(0.0, |zone| sector as f64 / zone.rate);
     let has_arm = times.len() < 30 || times[times.len() / 10] > ARM_MIN + transfer;
     let is_one = size >= HARD_DISK_MIN && (sector == 512 || sector == 4096) && has_arm;
-    CLASSES.iter().find(|(below, _)| is_one && size < *below).map(|(_, name)| *name)
+    // The one that is most like it in size, and more so in its rate: that tells the age.
+    let unlike = |name: &str| {
+        let class = Profile::named(name)?;
+        let ratio = |x: f64, y: f64| libm::fabs(libm::log(x / y));
+        let by_rate = zones.first().map_or(0.0, |zone| ratio(zone.rate, class.rate_outer()));
+        let by_size = ratio(size as f64, class.bytes as f64);
+        Some(by_size + if link_bound { 0.0 } else { RATE_WEIGHT * by_rate })
+    };
+    let classes = Profile::NAMES.into_iter().filter_map(|name| Some((name, unlike(name)?)));
+    classes.filter(|_| is_one).min_by(|(_, a), (_, b)| a.total_cmp(b)).map(|(name, _)| name)
+}
+
+/// How much more a rate tells of a class than a size.
+const RATE_WEIGHT: f64 = 4.0;
+/// The quickest reads take this share of the mean or more if tracks do not matter.
+const LINK_BOUND: f64 = 0.97;
+
+/// Whether reads take as long as commands or the link do, so that their rates tell nothing of the medium: then none is
+/// quicker than the others, where tracks would show by the pauses between them.
+fn is_link_bound(quickest: Option<(f64, u64)>, zones: &[Zone]) -> bool {
+    match (quickest, zones) {
+        (Some((secs, bytes)), [zone]) => secs > LINK_BOUND * bytes as f64 / zone.rate,
+        _ => false,
+    }
 }
 
 /// A map in which a physical sector of each slow read is bad, and the rest of what was read good; and the delays.
 fn lagging(reads: &[(u64, f64)], known: &RangeSet, physical: u64, size: u64) -> (RescueMap, Vec<f64>) {
     let mut builder = Builder::new();
-    let mut starts: Vec<u64> = reads.iter().map(|(at, _)| at / physical * physical).collect();
-    starts.sort_unstable();
-    starts.dedup();
-    let sector = |start: &u64| {
-        ByteRange::between(Offset::new(*start), Offset::new(start.saturating_add(physical).min(size)))
-    };
-    let late: Vec<ByteRange> = starts.iter().filter(|start| **start < size).map(sector).collect();
+    let late = sectors_of(reads, physical).into_iter().filter(|sector| sector.start < size);
+    let late: Vec<ByteRange> = late.map(|sector| range_of(&(sector.start..sector.end.min(size)))).collect();
     let late: RangeSet = late.into_iter().collect();
     let whole: RangeSet = ByteRange::new(Offset::ZERO, size).into();
     let good = known.minus(&late);
@@ -341,12 +411,23 @@ pub fn quantiles(values: &[f64]) -> Vec<f64> {
     knots
 }
 
+/// Bytes that a drive reads ahead at most while nobody asks.
+const AHEAD_MAX: u64 = 4 << 20;
+/// Seconds of a read that give it time to do so.
+const PAUSE: f64 = 0.05;
+/// The least share of the bytes read in a row that is to be so far behind trouble.
+const STEADY_MIN: f64 = 0.1;
+
 /// Reads by what they tell.
 #[derive(Default)]
 struct Observed {
     coverage: Coverage,
     /// Reads that go on where the one before ended: position, bytes, seconds.
     streamed: Vec<(u64, u64, f64)>,
+    /// Of these, those that come so long behind the last trouble that nothing was read ahead meanwhile.
+    steady: Vec<(u64, u64, f64)>,
+    /// Bytes read in a row since then.
+    run: u64,
     /// Reads elsewhere: bytes between, seconds.
     jumps: Vec<(u64, f64)>,
     /// Seconds of failures.
@@ -411,17 +492,25 @@ impl Observed {
         self.coverage.timed += record.reads;
         let secs = took.nanoseconds() as f64 / 1e9;
         self.secs += secs * record.reads as f64;
+        if record.failed.is_some() || last_end != Some(record.at) || secs > PAUSE * record.reads as f64 {
+            self.run = 0;
+        }
+        self.run = self.run.saturating_add(record.end() - record.at);
+        let is_steady = self.run >= AHEAD_MAX && !record.backwards;
         if record.failed.is_some() {
             self.failures.extend(std::iter::repeat_n(secs, record.reads.min(1000) as usize));
             return;
         }
         if last_end == Some(record.at) && record.reads == 1 {
             self.streamed.push((record.at, record.unit, secs));
+            self.steady.extend(is_steady.then_some((record.at, record.unit, secs)));
         } else if record.reads > 1 && !record.backwards {
             // One value for the whole row, shown at a few places of it.
             let step = record.reads.div_ceil(16);
             let places = (0..record.reads).step_by(step as usize);
+            let from = self.streamed.len();
             self.streamed.extend(places.map(|n| (record.at + n * record.unit, record.unit, secs)));
+            self.steady.extend(self.streamed[from..].iter().filter(|_| is_steady));
         } else if let Some(end) =
             last_end.filter(|end| end.abs_diff(record.at) >= JUMP_MIN && record.reads == 1)
         {
@@ -429,22 +518,32 @@ impl Observed {
         }
     }
 
-    /// What the quickest hundredth of the shortest streamed reads took, and their length.
+    /// Leaves out streamed reads that may have been read ahead while something else was slow, if enough others are left.
+    fn keep_steady(&mut self) {
+        let bytes = |reads: &[(u64, u64, f64)]| reads.iter().map(|(_, bytes, _)| *bytes as f64).sum::<f64>();
+        if bytes(&self.steady) > STEADY_MIN * bytes(&self.streamed) {
+            self.streamed = std::mem::take(&mut self.steady);
+        }
+    }
+
+    /// What the quickest hundredth of the streamed reads of the usual length took, and that length.
     fn quickest(&self) -> Option<(f64, u64)> {
-        let unit = self.streamed.iter().map(|(_, bytes, _)| *bytes).min()?;
+        let unit = zones::usual_unit(&self.streamed);
         let of_unit = self.streamed.iter().filter(|(_, bytes, _)| *bytes == unit);
         let mut times: Vec<f64> = of_unit.map(|(.., secs)| *secs).collect();
         times.sort_unstable_by(f64::total_cmp);
-        times.get(times.len() / 100).filter(|_| times.len() >= 100).map(|secs| (*secs, unit))
+        times.get(times.len() / 100).filter(|_| times.len() >= 100 && unit > 0).map(|secs| (*secs, unit))
     }
 
     /// Logarithms of how many times longer than expected streamed reads took.
     fn latencies(&self, zones: &[Zone]) -> Vec<f64> {
-        let step = self.streamed.len().div_ceil(LATENCIES_MAX).max(1);
+        let unit = zones::usual_unit(&self.streamed);
+        let usual: Vec<_> = self.streamed.iter().filter(|(_, bytes, _)| *bytes >= unit / 2).collect();
+        let step = usual.len().div_ceil(LATENCIES_MAX).max(1);
         let log = |(at, bytes, secs): &(u64, u64, f64)| {
             let expected = *bytes as f64 / rate_at(zones, *at)?;
             (*secs > 0.0).then(|| libm::log(secs / expected))
         };
-        self.streamed.iter().step_by(step).filter_map(log).collect()
+        usual.into_iter().step_by(step).filter_map(log).collect()
     }
 }

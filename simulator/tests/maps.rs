@@ -102,6 +102,23 @@ fn a_map_of_slow_places_answers_late_and_loses_nothing() {
     }
 }
 
+#[test]
+fn a_weak_head_may_be_told_of_only_where_nobody_has_tried() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("drive.map"), "0x0 + 1\n0 0x2000000 +\n0x2000000 0x2000000 ?\n").unwrap();
+    let head = "[[fault]]\nkind = \"weak-head\"\nhead = 1\nfailing = 1.0\nuntried-in = \"drive.map\"\n";
+    let disk = SCENARIO.split("[[fault]]").next().unwrap();
+    let lost = |text: &str| open(folder.path(), text).unwrap().lost(1).unwrap();
+    let found = lost(&format!("{disk}{head}"));
+    let half = ByteRange::new(Offset::new(0), 0x200_0000);
+    let everywhere = lost(&format!("{disk}{}", head.replace("untried-in", "# ")));
+    assert!(found.pieces_in(half).next().is_none() && !found.is_empty(), "{found:?}");
+    let behind = ByteRange::new(half.end(), 0x200_0000);
+    assert_eq!(found.bytes(), everywhere.pieces_in(behind).map(|piece| piece.length()).sum::<u64>());
+    let error = open(folder.path(), &format!("{disk}{}", head.replace("drive.map", "no.map"))).unwrap_err();
+    assert!(error.contains("cannot read the map"), "{error}");
+}
+
 /// What the folder of real maps says of itself, with real maps in it.
 #[test]
 fn real_maps_are_disks_with_as_much_damage() {

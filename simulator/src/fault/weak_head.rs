@@ -5,15 +5,19 @@
 //! Values: on a real drive with a weak head half of the single sectors failed at random; slow but successful reads
 //! took 0.2 to 1.4 s.
 
-use block::Nanos;
+use std::ops::Range;
+use std::path::Path;
+
+use ::map::Status;
+use block::{ByteRange, Nanos, Offset, RangeSet};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Fault, Opening, checks};
+use super::{Fault, Opening, checks, map};
 use crate::law::{Health, Law};
-use crate::media::MediaModel;
+use crate::media::{Lba, MediaModel};
 use crate::scenario::Time;
-use crate::scenario::kind::{FaultSpec, NamedFault};
+use crate::scenario::kind::{FaultSpec, NamedFault, ReadFile};
 
 /// A weak head: every attempt at every sector under it may fail, and the next one succeed.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
@@ -32,6 +36,18 @@ pub struct WeakHead {
     pub slow_time: [Time; 2],
     /// How long a failing attempt takes, from and to; the drive's own time if not given.
     pub failure_time: Option<[Time; 2]>,
+    /// A mapfile: only where it says that nobody has tried, and behind its end. What was tried there is told otherwise.
+    pub untried_in: Option<String>,
+    /// Bytes of the map that were tried.
+    #[serde(skip)]
+    tried: RangeSet,
+    /// How much shorter this disk is than the map's.
+    #[serde(skip, default = "one")]
+    ratio: f64,
+}
+
+fn one() -> f64 {
+    1.0
 }
 
 fn tenth() -> f64 {
@@ -51,6 +67,14 @@ impl NamedFault for WeakHead {
 }
 
 impl FaultSpec for WeakHead {
+    fn load(&mut self, folder: &Path, read: ReadFile<'_>) -> Result<Vec<u8>, String> {
+        let Some(file) = &self.untried_in else { return Ok(Vec::new()) };
+        let (map, text) = map::loaded(&folder.join(file), read)?;
+        let tried = map.blocks().filter(|block| block.status != Status::NonTried);
+        self.tried = tried.map(|block| block.range).collect();
+        Ok(text)
+    }
+
     fn build(&self, medium: &dyn MediaModel) -> Result<Box<dyn Fault>, String> {
         checks::head(self.head, medium)?;
         checks::pieces_of_a_head(medium)?;
@@ -61,8 +85,8 @@ impl FaultSpec for WeakHead {
         Ok(Box::new(Weak { spec: self.clone() }))
     }
 
-    fn scaled(&self, _: f64) -> Box<dyn FaultSpec> {
-        Box::new(self.clone())
+    fn scaled(&self, ratio: f64) -> Box<dyn FaultSpec> {
+        Box::new(WeakHead { ratio: self.ratio * ratio, ..self.clone() })
     }
 }
 
@@ -72,13 +96,38 @@ struct Weak {
 
 impl Fault for Weak {
     fn lay(&mut self, opening: &mut Opening<'_>) {
-        let WeakHead { head, failing, slow, slow_time: [from, to], failure_time } = self.spec;
+        let WeakHead { head, failing, slow, slow_time: [from, to], failure_time, .. } = self.spec;
         let health = Health::Unsteady { failing, slow, from: from.0, to: to.0 };
         let failure = checks::failure(failure_time);
         let law = opening.law(Law { failure, gravity: 0.01, ..Law::new(health, "weak-head") });
-        for sectors in opening.medium.sectors_of(head) {
+        let mut sectors = opening.medium.sectors_of(head);
+        if !self.spec.tried.is_empty() {
+            sectors = self.untried(sectors, u64::from(opening.shape().logical));
+        }
+        for sectors in sectors {
             opening.lay(law, sectors);
         }
+    }
+}
+
+impl Weak {
+    /// What of these sectors nobody has tried.
+    fn untried(&self, sectors: Vec<Range<Lba>>, logical: u64) -> Vec<Range<Lba>> {
+        let moved =
+            |at: Offset| Offset::new((at.bytes() as f64 * self.spec.ratio) as u64 / logical * logical);
+        let tried: RangeSet = self
+            .spec
+            .tried
+            .ranges()
+            .iter()
+            .map(|range| ByteRange::between(moved(range.start()), moved(range.end())))
+            .collect();
+        let bytes = |range: &Range<Lba>| {
+            ByteRange::between(Offset::new(range.start * logical), Offset::new(range.end * logical))
+        };
+        let all: RangeSet = sectors.iter().map(bytes).collect();
+        let left = all.minus(&tried);
+        left.ranges().iter().map(|r| r.start().bytes() / logical..r.end().bytes() / logical).collect()
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Period {
     pub begins: f64,
     /// Strength from 0 to 1.
     pub strength: f64,
+    /// Share of the damaged part that is damaged.
+    pub filled: f64,
     /// Whether heads take turns in rising and falling order, so that gaps are long and short by turns.
     pub alternates: bool,
 }
@@ -27,6 +29,26 @@ impl Period {
     /// Heads that take turns.
     pub fn heads(&self) -> u64 {
         (self.period / self.arc + 0.5) as u64
+    }
+
+    /// Bytes of some ranges that lie in damaged parts, as far as they lie in a window.
+    pub fn inside<'a>(&self, ranges: impl Iterator<Item = &'a Range<u64>>, window: &Range<u64>) -> f64 {
+        let before = |at: u64| {
+            let (place, turns) = (at as f64 - self.begins, (at as f64 - self.begins) / self.period);
+            let whole = libm::floor(turns);
+            whole * self.arc + (place - whole * self.period).min(self.arc)
+        };
+        let cut = |range: &Range<u64>| range.start.max(window.start)..range.end.min(window.end);
+        ranges
+            .map(cut)
+            .filter(|range| range.start < range.end)
+            .map(|r| before(r.end) - before(r.start))
+            .fold(0.0, |a, b| a + b)
+    }
+
+    /// The inner part of the damaged one: where it ends is not known to the byte.
+    pub fn core(&self) -> Period {
+        Period { begins: self.begins + 0.1 * self.arc, arc: 0.8 * self.arc, ..*self }
     }
 }
 
@@ -83,6 +105,7 @@ pub fn find(bad: &[Range<u64>], window: Range<u64>) -> Option<Period> {
         return None;
     }
     let period = refine(&clusters, best.0);
+    let bad = solid(bad, period);
     let (once, arc) = arc(&bad, &window, period, 1)?;
     if arc.filled < FULL
         && let Some((twice, arcs)) = self::arc(&bad, &window, 2.0 * period, 2)
@@ -138,6 +161,38 @@ fn join(bad: &[Range<u64>]) -> Vec<Cluster> {
         }
         distance *= 2;
     }
+}
+
+/// Joins what lies as near to each other as most of it does: how much of a part is damaged differs from place to place,
+/// and says nothing of where it ends.
+fn solid(bad: Vec<Range<u64>>, period: f64) -> Vec<Range<u64>> {
+    let mut gaps: Vec<u64> = bad.windows(2).map(|two| two[1].start - two[0].end).collect();
+    gaps.sort_unstable();
+    let middle = gaps.get(gaps.len() / 2).copied().unwrap_or(0);
+    let near = (4 * middle).min((period / 16.0) as u64);
+    // With how many gaps were closed, and their bytes.
+    let mut joined: Vec<(Range<u64>, u64, u64)> = Vec::new();
+    for range in bad {
+        match joined.last_mut() {
+            Some((last, count, bytes)) if range.start - last.end <= near => {
+                (*count, *bytes) = (*count + 1, *bytes + range.start - last.end);
+                last.end = range.end;
+            }
+            _ => joined.push((range, 0, 0)),
+        }
+    }
+    // Before the first of it and behind the last one there is as much room as between them.
+    let mut wide: Vec<Range<u64>> = Vec::new();
+    for (range, count, bytes) in joined {
+        let room = bytes.checked_div(count).unwrap_or(0);
+        let start = range.start.saturating_sub(room).max(wide.last().map_or(0, |last| last.end));
+        wide.push(start..range.end + room);
+    }
+    for index in 1..wide.len() {
+        let next = wide[index].start;
+        wide[index - 1].end = wide[index - 1].end.min(next.max(wide[index - 1].start));
+    }
+    wide
 }
 
 /// Length of the mean vector of damage wound around a circle.
@@ -230,7 +285,7 @@ struct Arc {
 
 impl Arc {
     fn period(&self, period: f64, strength: f64, alternates: bool) -> Period {
-        Period { period, arc: self.length, begins: self.begins, strength, alternates }
+        Period { period, arc: self.length, begins: self.begins, strength, filled: self.filled, alternates }
     }
 }
 
@@ -356,6 +411,19 @@ mod tests {
         }
         let found = find(&bad, 10_000_000_000..45_000_000_000).expect("a period");
         assert_eq!(found.heads(), 8, "{found:?}");
+        assert!((found.period / found.arc - 8.0).abs() < 0.3, "{found:?}");
+    }
+
+    #[test]
+    fn damaged_parts_are_counted_to_the_byte() {
+        let period =
+            Period { period: 100.0, arc: 30.0, begins: 50.0, strength: 1.0, filled: 1.0, alternates: false };
+        let window = 0..1000;
+        let naive = |range: &Range<u64>| range.clone().filter(|at| (50..80).contains(&(at % 100))).count();
+        for range in [0..1000, 55..60, 70..270, 0..10, 990..1000, 49..51] {
+            assert_eq!(period.inside([&range].into_iter(), &window), naive(&range) as f64, "{range:?}");
+        }
+        assert_eq!(period.inside([&(0..1000)].into_iter(), &(60..160)), 30.0);
     }
 
     #[test]

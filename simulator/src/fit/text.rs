@@ -11,13 +11,20 @@ use block::Nanos;
 
 use super::chain::Errors;
 use super::retry::Chances;
-use super::zones::Zone;
-use super::{Fit, ks};
+use super::{Fit, Head, ks, platter};
 use crate::media::rotating::Profile;
 use crate::scenario::{Scenario, ScenarioError, Time};
 
 /// Seconds of a day.
 const DAY: f64 = 86_400.0;
+/// Speeds of hard disks, in turns a minute.
+const SPEEDS: [u32; 7] = [3600, 4200, 5400, 5900, 7200, 10_000, 15_000];
+/// A speed that is as near as this, as a share, is meant.
+const SPEED_NEAR: f64 = 0.03;
+/// Bytes of a read from which on the link takes longer than the command.
+const LONG: f64 = 32768.0;
+/// From this share of the damage on, there is nothing but the head.
+const EXPLAINED: f64 = 0.8;
 /// How narrow the density of chances of sectors that came in the end is taken to be: one that did come tells little.
 const SURENESS: f64 = 2.0;
 
@@ -115,18 +122,21 @@ impl Fit {
         if let Some(errors) = &self.errors {
             errors_report(&mut text, errors, self.physical);
         }
-        if let Some(head) = &self.head {
+        if let Some(Head { period, failing, slow, .. }) = &self.head {
+            let heads = period.heads();
             say(
                 &mut text,
                 format_args!(
-                    "Head      damage comes back every {:.0} bytes and lasts {:.0}: one head of {}",
-                    head.period,
-                    head.arc,
-                    head.heads()
+                    "Head      damage comes back every {:.0} bytes and lasts {:.0}: one head of {heads}; {:.2} % of what is \
+                     under it fails, {:.2} % is slow",
+                    period.period,
+                    period.arc,
+                    100.0 * failing,
+                    100.0 * slow
                 ),
             );
         }
-        if let Some(track) = &self.track {
+        if let Some((track, _)) = &self.track {
             let share = 100.0 * track.share;
             say(
                 &mut text,
@@ -203,15 +213,24 @@ impl Fit {
             );
         }
         say(&mut text, format_args!(""));
+        let mut disk = String::new();
         match self.class.and_then(|name| Some((name, Profile::named(name)?))) {
-            Some((name, class)) => self.hard_disk(name, &class, &mut text),
-            None => self.uniform(&mut text),
+            Some((name, class)) => self.hard_disk(name, &class, &mut disk),
+            None => self.uniform(&mut disk),
         }
+        text += &disk;
+        // Where the head tells what is damaged, nothing is to be drawn beside it.
+        let head = self.head.as_ref().filter(|_| self.class.is_some());
+        let ruling = head.filter(|head| head.explains > EXPLAINED);
         say(
             &mut text,
             format_args!("\n# What the log tells of each sector, and the laws for what it does not tell of."),
         );
         say(&mut text, format_args!("[[fault]]\nkind = \"map\"\nfile = {}", quoted(stem, "map")));
+        if let Some(head) = ruling {
+            let good = (1.0 - head.failing).clamp(0.0, 0.99);
+            say(&mut text, format_args!("unknown = \"good\"\ngood-inside = {good:.4}"));
+        }
         if let Some(errors) = &self.errors {
             let exponent = |x: f64| {
                 let x = (x * 100.0).round() / 100.0;
@@ -262,7 +281,13 @@ impl Fit {
                     quoted(stem, &slow_map(number))
                 ),
             );
+            if ruling.is_some() {
+                say(&mut text, format_args!("unknown = \"good\""));
+            }
             say(&mut text, format_args!("slow-time = {}", quantiles(&super::quantiles(excess))));
+        }
+        if let Some(head) = head.filter(|_| self.is_partial()) {
+            self.head_fault(head, &disk, stem, &mut text);
         }
         text
     }
@@ -281,19 +306,23 @@ impl Fit {
     }
 
     fn hard_disk(&self, name: &str, class: &Profile, text: &mut String) {
-        say(
-            text,
-            format_args!(
-                "[disk]\nmedium = \"hard-disk\"\n# Taken by the size; its speed of rotation is assumed."
-            ),
-        );
+        let speed = if self.turning().is_some() { "" } else { "; its speed of rotation is assumed" };
+        say(text, format_args!("[disk]\nmedium = \"hard-disk\"\n# Taken by the size{speed}."));
         let physical = if self.physical <= 512 { 512 } else { 4096 };
         let size = self.size.next_multiple_of(physical);
         say(text, format_args!("profile = \"{name}\"\nsize = {size}\nphysical-sector = {physical}"));
         if self.sector == 4096 {
             say(text, format_args!("logical-sector = 4096"));
         }
-        if let Some((outer, inner)) = self.tracks(class) {
+        if let Some((rpm, skew)) = self.turning() {
+            say(
+                text,
+                format_args!(
+                    "# From damage that comes back with each turn.\nrpm = {rpm}\ntrack-skew = {skew:.4}"
+                ),
+            );
+        }
+        if let Some((outer, inner, zones)) = self.tracks(class) {
             say(
                 text,
                 format_args!(
@@ -301,65 +330,124 @@ impl Fit {
                      head-density = 0.0"
                 ),
             );
-        }
-        if let Some((secs, bytes)) = self.quickest {
-            let own = class.overhead.nanoseconds() as f64 / 1e9;
-            let overhead = secs - bytes as f64 / class.bus as f64;
-            if overhead < own {
-                let overhead = micros(overhead.max(1e-6));
-                say(text, format_args!("# From the quickest reads.\noverhead = \"{overhead}\""));
+            if let Some(zones) = zones {
+                say(text, format_args!("zones = {zones}"));
             }
         }
-        if let Some(head) = &self.head {
-            let (period, arc) = (head.period as u64, head.arc as u64);
+        self.link(class, text);
+        if let Some(Head { period, window, .. }) = &self.head {
+            // As many tracks everywhere, so that bands shrink inwards: this is the outermost one.
+            let here =
+                self.rate_at(window.start).zip(self.rate_at(0)).map_or(1.0, |(here, first)| first / here);
+            let heads = period.heads().clamp(2, 64);
+            let track = 512.0 * self.tracks(class).map_or(class.sectors_outer, |(outer, ..)| outer) as f64;
+            let tracks = libm::round(period.period / heads as f64 * here / track).max(1.0);
+            let band = (tracks * track) as u64;
             say(
                 text,
                 format_args!(
-                    "# Damage comes back every {period} bytes and lasts {arc}: one head of {}, as with",
-                    head.heads()
+                    "# Damage comes back every {:.0} bytes and lasts {:.0}.\nheads = {heads}\nband = {band}",
+                    period.period, period.arc
                 ),
             );
-            say(text, format_args!("# heads = {} and band = {arc}.", head.heads()));
+            let layout = if period.alternates { "band-alternate" } else { "band" };
+            say(text, format_args!("layout = \"{layout}\""));
         }
         self.recovery(text);
     }
 
-    /// Sectors of the outermost and the innermost track, with which a disk of this class has the rates that were found.
-    fn tracks(&self, class: &Profile) -> Option<(u64, u64)> {
+    /// What a command takes at least.
+    fn link(&self, class: &Profile, text: &mut String) {
+        let Some((secs, bytes)) = self.quickest else { return };
+        let (own, bytes) = (class.overhead.nanoseconds() as f64 / 1e9, bytes as f64);
+        // Reads of one length do not tell the command from the link: half of each is possible for both.
+        let fast = (2.0 * bytes / secs).max(class.bus as f64);
+        let (overhead, bus) = match self.link_bound {
+            true if bytes >= LONG => (own.min(secs / 2.0), bytes / (secs - own.min(secs / 2.0))),
+            true => (secs - bytes / fast, fast),
+            false => (own.min(secs / 2.0), fast),
+        };
+        say(
+            text,
+            format_args!("# From the quickest reads.\noverhead = \"{}\"\nbus = {:.0}", micros(overhead), bus),
+        );
+    }
+
+    /// Turns a minute and skew from track to track, as far as damage tells: a track of so many sectors, read at that rate,
+    /// takes a turn and the skew. Only speeds that drives have.
+    fn turning(&self) -> Option<(u32, f64)> {
+        let (track, rate) = self.track.filter(|_| !self.link_bound)?;
+        let ((skew, sectors), rate) = track.geometry.zip(rate)?;
+        let turn = sectors * self.sector as f64 / (rate * (1.0 + skew));
+        let rpm = 60.0 / turn;
+        let near = |known: &&u32| (rpm / f64::from(**known) - 1.0).abs() < SPEED_NEAR;
+        SPEEDS.iter().find(near).map(|known| (*known, skew)).filter(|_| (0.0..0.9).contains(&skew))
+    }
+
+    /// The head of the fitted disk under which the damage of that head lies. `disk` is the text of the disk.
+    fn head_of(&self, disk: &str) -> Option<u16> {
+        let Head { period, window, .. } = self.head.as_ref()?;
+        let text = format!("description = \"a disk\"\n{disk}");
+        let medium = Scenario::parse("fitted", "the fitted disk", &text).ok()?.medium.build(1).medium;
+        let shape = medium.shape();
+        let logical = u64::from(shape.logical);
+        let shared = |head: &u16| {
+            let sectors = medium.sectors_of(*head);
+            let bytes: Vec<_> =
+                sectors.iter().map(|range| range.start * logical..range.end * logical).collect();
+            period.inside(bytes.iter(), window)
+        };
+        (0..shape.heads).max_by(|a, b| shared(a).total_cmp(&shared(b)))
+    }
+
+    /// The head, where nobody has tried. `disk` is the text of the disk.
+    fn head_fault(&self, head: &Head, disk: &str, stem: &str, text: &mut String) {
+        let Some(number) = self.head_of(disk) else { return };
+        say(
+            text,
+            format_args!(
+                "\n# The head, where nobody has tried: {:.2} % of what was read under it failed, {:.4} % of the rest was slow.",
+                100.0 * head.failing,
+                100.0 * head.slow
+            ),
+        );
+        say(text, format_args!("[[fault]]\nkind = \"weak-head\"\nhead = {number}"));
+        say(text, format_args!("untried-in = {}", quoted(stem, "map")));
+        say(text, format_args!("failing = {:.6}\nslow = {:.6}", head.failing.min(1.0), head.slow.min(1.0)));
+        for (key, times) in
+            [("slow-time", self.slow.excess()), ("failure-time", self.failures.quantiles.clone())]
+        {
+            // Even between two times, with the same mean.
+            let count = times.len().max(1) as f64;
+            let mean = times.iter().sum::<f64>() / count;
+            if let Some(least) = times.get(times.len() / 10) {
+                let most = (2.0 * mean - least).max(*least);
+                say(text, format_args!("{key} = [\"{}\", \"{}\"]", micros(*least), micros(most)));
+            }
+        }
+    }
+
+    /// Sectors of the outermost and the innermost track, with which a disk of this class has the rates that were found, and
+    /// its zones, if there are others than the class has.
+    fn tracks(&self, class: &Profile) -> Option<(u64, u64, Option<u32>)> {
         let (first, last) = (self.zones.first()?, self.zones.last()?);
-        let turn = class.turn().nanoseconds() as f64 / 1e9;
-        let sectors =
-            |rate: f64| ((rate * turn * (1.0 + class.track_skew) / 512.0 + 0.5) as u64).clamp(16, 900_000);
-        let middle = |zone: &Zone| (zone.start + zone.end) as f64 / 2.0 / self.size as f64;
-        // Sectors fall with the radius by a share `k` in all, and so the bytes that lie outside of it are less than half
-        // of it: the rate at a share of the bytes, as a share of the outermost.
-        let rate_at = |k: f64, bytes: f64| libm::sqrt((1.0 - 2.0 * k * bytes * (1.0 - k / 2.0)).max(0.01));
-        let outermost = |k: f64| {
-            let sum = self.zones.iter().fold((0.0, 0.0), |sum, zone| {
-                let (weight, share) = ((zone.end - zone.start) as f64, rate_at(k, middle(zone)));
-                (sum.0 + weight * zone.rate * share, sum.1 + weight * share * share)
-            });
-            sum.0 / sum.1.max(1e-9)
+        if self.link_bound {
+            return None;
+        }
+        let (turn, skew) = match self.turning() {
+            Some((rpm, skew)) => (60.0 / f64::from(rpm), skew),
+            None => (class.turn().nanoseconds() as f64 / 1e9, class.track_skew),
         };
-        let miss = |k: f64| {
-            let outer = outermost(k);
-            let each = self.zones.iter().map(|zone| {
-                let off = zone.rate / outer - rate_at(k, middle(zone));
-                (zone.end - zone.start) as f64 * off * off
-            });
-            each.sum::<f64>()
-        };
-        let of_class = 1.0 - class.sectors_inner as f64 / class.sectors_outer as f64;
+        let sectors = |rate: f64| ((rate * turn * (1.0 + skew) / 512.0 + 0.5) as u64).clamp(16, 900_000);
+        if let Some(platter) = platter::fit(&self.zones, self.size, class.zones) {
+            let zones = Some(platter.zones).filter(|zones| *zones != class.zones);
+            return Some((sectors(platter.outer), sectors(platter.inner), zones));
+        }
         let is_seen = (last.end - first.start) as f64 > 0.9 * self.size as f64;
-        let k = match self.zones.len() {
-            // Of one rate all over: something else than the medium limits it.
-            1 if is_seen => 0.0,
-            // Not seen: as much less as on other drives of the class.
-            1 => of_class,
-            _ => (0..=75).map(|step| f64::from(step) / 100.0).min_by(|a, b| miss(*a).total_cmp(&miss(*b)))?,
-        };
-        let outer = outermost(k);
-        Some((sectors(outer), sectors(outer * (1.0 - k))))
+        let outer = sectors(first.rate);
+        // Of one rate all over; or not seen, and as much less as on other drives of the class.
+        let inner = if is_seen { outer } else { (outer * class.sectors_inner / class.sectors_outer).max(8) };
+        Some((outer, inner, None))
     }
 
     fn uniform(&self, text: &mut String) {
@@ -383,6 +471,11 @@ impl Fit {
         if self.failures.median > 0.0 {
             say(text, format_args!("recovery = \"{}\"", micros(self.failures.median)));
         }
+    }
+
+    /// Whether there is something that nobody has tried.
+    fn is_partial(&self) -> bool {
+        self.map.blocks().any(|block| block.status == ::map::Status::NonTried)
     }
 
     /// The size, whole in units.

@@ -2,6 +2,8 @@
 //!
 //! Owns the estimate of zones. Must not know what else reads do.
 
+use std::collections::BTreeMap;
+
 /// A stretch that is read at one rate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Zone {
@@ -20,6 +22,8 @@ const EDGE: f64 = 0.03;
 
 /// A read that takes so many times as long as others there was held up, and tells nothing of the rate.
 const HELD_UP: f64 = 1.5;
+/// But not one that takes no more seconds longer than this: it waits for the next track to come round.
+const TRACK_PAUSE: f64 = 0.006;
 
 /// Bytes a second at a position; of the last zone behind it. `None` without zones.
 pub fn rate_at(zones: &[Zone], at: u64) -> Option<f64> {
@@ -33,7 +37,9 @@ pub fn rate_at(zones: &[Zone], at: u64) -> Option<f64> {
 pub fn fit(reads: &[(u64, u64, f64)], size: u64) -> Vec<Zone> {
     let width = size.div_ceil(BINS).max(1);
     let mut bins: Vec<Vec<(f64, f64)>> = vec![Vec::new(); BINS as usize];
-    for (at, bytes, secs) in reads.iter().filter(|(.., secs)| *secs > 0.0) {
+    // Commands take longer than what short reads bring.
+    let unit = usual_unit(reads);
+    for (at, bytes, secs) in reads.iter().filter(|(_, bytes, secs)| *secs > 0.0 && *bytes >= unit / 2) {
         let bin = (at / width).min(BINS - 1) as usize;
         bins[bin].push((secs / *bytes as f64, *bytes as f64));
     }
@@ -71,12 +77,24 @@ pub fn fit(reads: &[(u64, u64, f64)], size: u64) -> Vec<Zone> {
     absorb(zones.into_iter().map(|(zone, _)| zone).collect(), width)
 }
 
+/// The length of reads that brings most of the bytes; 0 without reads.
+pub fn usual_unit(reads: &[(u64, u64, f64)]) -> u64 {
+    let mut brought: BTreeMap<u64, u64> = BTreeMap::new();
+    for (_, bytes, _) in reads {
+        let sum = brought.entry(*bytes).or_default();
+        *sum = sum.saturating_add(*bytes);
+    }
+    brought.into_iter().max_by_key(|(_, sum)| *sum).map_or(0, |(unit, _)| unit)
+}
+
 /// Bytes a second of reads of (seconds a byte, bytes). Reads that cross more tracks than others take longer, so that the
 /// middle one would not do.
 fn mean_rate(reads: &mut [(f64, f64)]) -> f64 {
     reads.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
-    let limit = HELD_UP * reads[reads.len() / 2].0;
-    let usual = reads.iter().take_while(|(pace, _)| *pace <= limit);
+    let middle = reads[reads.len() / 2].0;
+    let is_usual =
+        |(pace, bytes): &&(f64, f64)| *pace <= HELD_UP * middle || (*pace - middle) * *bytes <= TRACK_PAUSE;
+    let usual = reads.iter().filter(is_usual);
     let (bytes, secs) = usual.fold((0.0, 0.0), |sum, (pace, bytes)| (sum.0 + bytes, sum.1 + pace * bytes));
     bytes / secs
 }
@@ -141,6 +159,17 @@ mod tests {
             assert!(zone.start.abs_diff(start) <= bin, "{zone:?}: {start} expected");
         }
         assert_eq!((zones[0].start, zones[3].end), (0, 512 << 20));
+    }
+
+    #[test]
+    fn short_reads_between_long_ones_tell_nothing_of_the_rate() {
+        // A failed read is read again sector by sector, each as long as a command.
+        let long = (0..640).map(|i| (i * 65536, 65536, 0.001));
+        let short = (0..640 * 64).map(|i| (i * 1024, 1024, 0.0002));
+        let reads: Vec<(u64, u64, f64)> = long.chain(short).collect();
+        let zones = fit(&reads, 640 * 65536);
+        assert_eq!(zones.len(), 1, "{zones:?}");
+        assert!((zones[0].rate / 65_536_000.0 - 1.0).abs() < 0.01, "{zones:?}");
     }
 
     #[test]
