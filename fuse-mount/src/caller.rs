@@ -167,11 +167,6 @@ impl Waiting {
         self.lock().entries.remove(&ticket).map(|entry| entry.caller)
     }
 
-    /// Number of those who wait.
-    pub(crate) fn len(&self) -> usize {
-        self.lock().entries.len()
-    }
-
     /// Tells everybody that there will be no answer, and whoever comes from now on, too. Returns how many waited.
     pub(crate) fn close(&self) -> usize {
         let entries = {

@@ -117,11 +117,6 @@ impl Mounted {
         }
     }
 
-    /// Number of requests that wait for an answer.
-    pub fn waiting(&self) -> usize {
-        self.desk.waiting.len()
-    }
-
     /// Answers every request that waits with EIO, and each that comes from now on; returns how many waited. Nobody hangs
     /// on the disk afterwards.
     pub fn give_up(&self) -> usize {
