@@ -278,6 +278,11 @@ impl SimDisk {
         self.drive.free_lane().1
     }
 
+    /// The drive and what is wrong with it, for those who look at a disk without reading it.
+    pub(crate) fn parts(&mut self) -> (&mut Drive, &mut [Box<dyn Fault>]) {
+        (&mut self.drive, &mut self.faults)
+    }
+
     /// When the simulation ends: from then on no command is answered.
     pub fn horizon(&self) -> Nanos {
         self.horizon

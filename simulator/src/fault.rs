@@ -6,11 +6,13 @@
 //! Two sorts meet here: damage that lies on the surface from the start ([`Fault::lay`]), and behaviour that changes as
 //! the drive is used (the other methods). A kind may have both.
 
+use std::ops::Range;
+
 use block::Nanos;
 
 use crate::dice::Sequence;
 use crate::disk::{Command, Drive, HealthLog, Reply, Served};
-use crate::law::Law;
+use crate::law::{Law, Trial};
 use crate::media::{Lba, MediaModel, Shape};
 use crate::surface::Stretch;
 
@@ -45,7 +47,7 @@ pub mod scratch;
 pub mod shingled;
 pub mod slow_firmware;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod thermal;
 pub mod translator;
 pub mod trimmed;
@@ -78,6 +80,17 @@ pub trait Fault: Send {
 
     /// Power was off and came back at `now`.
     fn power_cycled(&mut self, _now: Nanos, _drive: &mut Drive) {}
+
+    /// Sectors whose first reads this fault answers by itself, in place of drive and surface; in rising order, disjoint.
+    fn answers_for(&self, _shape: Shape) -> Vec<Range<Lba>> {
+        Vec::new()
+    }
+
+    /// Answers the first read of some of the sectors of [`Fault::answers_for`], a physical one, to those who look at a disk
+    /// without reading it: how much later it comes than is usual, or after how long it fails.
+    fn first_answer(&mut self, _command: &Command, _now: Nanos, _drive: &mut Drive) -> Trial {
+        Trial::Good(Nanos::ZERO)
+    }
 
     /// Whether what this fault does depends on what was read before, so that the order of reads matters. Such a fault
     /// is left out when it is asked what could have been rescued.
@@ -133,7 +146,7 @@ impl Opening<'_> {
     }
 
     /// Lays a law over the physical sectors that hold `sectors`, cut to the disk.
-    pub fn lay(&mut self, law: usize, sectors: std::ops::Range<Lba>) {
+    pub fn lay(&mut self, law: usize, sectors: Range<Lba>) {
         let shape = self.shape();
         let group = shape.lbas_per_sector();
         let end = sectors.end.min(shape.sectors).div_ceil(group).saturating_mul(group).min(shape.sectors);

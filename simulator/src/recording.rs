@@ -86,6 +86,20 @@ impl Record {
 }
 
 impl Recording {
+    /// How long a block usually takes that is well: as the log says, or the median of those that were read.
+    pub fn usual(&self) -> Option<Nanos> {
+        self.rest.or_else(|| self.median(|record| record.failed.is_none()))
+    }
+
+    /// How long a block takes, the median of reads of one sort.
+    pub fn median(&self, is_of_sort: impl Fn(&Record) -> bool) -> Option<Nanos> {
+        let of_sort = self.records.iter().filter(|record| is_of_sort(record));
+        let mut times: Vec<u64> =
+            of_sort.filter_map(|r| Some(r.took?.nanoseconds() * self.block / r.unit.max(1))).collect();
+        times.sort_unstable();
+        times.get(times.len() / 2).map(|time| Nanos::new(*time))
+    }
+
     /// Bytes from the start of the drive to the end of what is known of it.
     pub fn extent(&self) -> u64 {
         self.size.unwrap_or_else(|| self.records.iter().map(Record::end).max().unwrap_or(0))

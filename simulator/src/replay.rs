@@ -11,16 +11,16 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use block::Nanos;
+use block::{ByteRange, Nanos, Offset, RangeSet};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::disk::{Answer, Command, Drive, Reply};
 use crate::fault::{Before, Fault, Opening};
-use crate::law::{ErrorClass, FailureTime, Health, Law};
+use crate::law::{ErrorClass, FailureTime, Health, Law, Trial};
 use crate::media::uniform::Uniform;
 use crate::media::{Lba, Shape};
-use crate::recording::{Format, Reading, Recording, Softfail};
+use crate::recording::{Format, Reading, Record, Recording, Softfail};
 use crate::scenario::medium::MediumSpec;
 use crate::scenario::{Bytes, Time};
 
@@ -80,14 +80,7 @@ impl Replay {
     /// A disk that is no larger than the log, for scenarios that describe none.
     pub fn medium(&self) -> Result<Box<dyn MediumSpec>, String> {
         let recording = &self.recording;
-        let middle = |failed: bool| {
-            let of_kind = recording.records.iter().filter(|record| record.failed.is_some() == failed);
-            let mut times: Vec<u64> = of_kind
-                .filter_map(|r| Some(r.took?.nanoseconds() * recording.block / r.unit.max(1)))
-                .collect();
-            times.sort_unstable();
-            times.get(times.len() / 2).map(|time| Nanos::new(*time))
-        };
+        let failing = recording.median(|record| record.failed.is_some());
         let sector = recording.block.next_multiple_of(512);
         let unit = recording.physical.unwrap_or(sector).max(sector);
         let narrow =
@@ -96,10 +89,10 @@ impl Replay {
             size: Bytes(recording.extent().next_multiple_of(unit)),
             sector: narrow(sector)?,
             physical_sector: Some(narrow(unit)?),
-            sector_time: Time(recording.rest.or_else(|| middle(false)).unwrap_or(Nanos::from_millis(1))),
+            sector_time: Time(recording.usual().unwrap_or(Nanos::from_millis(1))),
             queue_depth: 1,
             seek: Time(recording.seek),
-            recovery: Time(middle(true).unwrap_or(Nanos::from_secs(1))),
+            recovery: Time(failing.unwrap_or(Nanos::from_secs(1))),
             turn: Time(Nanos::from_millis(10)),
         };
         spec.check().map_err(|reason| format!("{}: {reason}; describe the disk in [disk]", self.log))?;
@@ -124,7 +117,8 @@ impl Replay {
             ));
         }
         let (recording, unknown) = (self.recording.clone(), self.unknown);
-        Ok(Box::new(Player { index: Index::new(&recording), recording, unknown, head: 0 }))
+        let usual = recording.usual().unwrap_or(Nanos::ZERO);
+        Ok(Box::new(Player { index: Index::new(&recording), recording, unknown, usual, head: 0 }))
     }
 }
 
@@ -132,6 +126,8 @@ struct Player {
     recording: Arc<Recording>,
     index: Index,
     unknown: Unknown,
+    /// How long a block usually takes that is well.
+    usual: Nanos,
     /// The byte behind the last read.
     head: u64,
 }
@@ -189,6 +185,32 @@ impl Fault for Player {
         }
         drive.medium.stopped_at(self.head / logical);
         Before::Answer(reply)
+    }
+
+    fn answers_for(&self, shape: Shape) -> Vec<Range<Lba>> {
+        let (logical, physical) = (u64::from(shape.logical), u64::from(shape.physical));
+        let sector = |record: &Record| {
+            let (first, behind) = (record.at / physical, record.end().div_ceil(physical));
+            ByteRange::between(Offset::new(first * physical), Offset::new(behind * physical))
+        };
+        let told: RangeSet = self.recording.records.iter().map(sector).collect();
+        let lbas = |range: &ByteRange| range.start().bytes() / logical..range.end().bytes() / logical;
+        let cut = |sectors: Range<Lba>| sectors.start..sectors.end.min(shape.sectors);
+        told.ranges().iter().map(lbas).map(cut).collect()
+    }
+
+    fn first_answer(&mut self, command: &Command, now: Nanos, drive: &mut Drive) -> Trial {
+        let logical = u64::from(drive.medium.shape().logical);
+        let (start, end) = (command.at * logical, command.end() * logical);
+        let reply = self.play(start, end, now, drive);
+        match reply.answer {
+            Answer::Done => {
+                let blocks = (end - start) as f64 / self.recording.block.max(1) as f64;
+                let usual = self.usual.nanoseconds() as f64 * blocks;
+                Trial::Good(reply.done.since(now + Nanos::new(usual as u64)))
+            }
+            _ => Trial::Failed(reply.done.since(now)),
+        }
     }
 }
 

@@ -384,6 +384,22 @@ impl Scenario {
         self.faults.iter().any(|fault| fault.spec.delivers_garbage())
     }
 
+    /// Kinds of its faults whose doing depends on what was read before.
+    pub fn hazards(&self, seed: u64) -> Result<Vec<&'static str>, ScenarioError> {
+        let healthy = self.medium.build(seed).medium;
+        let mut kinds = Vec::new();
+        for fault in &self.faults {
+            let built = fault.spec.build(&*healthy);
+            let built = built.map_err(|reason| {
+                ScenarioError::at(&self.origin.0, &self.origin.1, Some(fault.span.clone()), reason)
+            })?;
+            if built.is_hazard() && !kinds.contains(&fault.kind) {
+                kinds.push(fault.kind);
+            }
+        }
+        Ok(kinds)
+    }
+
     /// Bytes that no rescue can bring, even with a thousand tries a sector: hazards, hangs and death are left out.
     pub fn lost(&self, seed: u64) -> Result<RangeSet, ScenarioError> {
         Ok(truth::lost(&mut self.disk(seed)?))

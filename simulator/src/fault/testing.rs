@@ -8,7 +8,7 @@ use crate::disk::{Answer, Command, Reply, SimDisk};
 use crate::scenario::Scenario;
 
 /// A scenario of 64 MiB under four heads, bands of 1 MiB, with these faults, each as the lines behind `[[fault]]`.
-pub(super) fn parse(faults: &[&str]) -> Result<Scenario, String> {
+pub(crate) fn parse(faults: &[&str]) -> Result<Scenario, String> {
     let mut text = String::from(
         "description = \"t\"\n[disk]\nmedium = \"hard-disk\"\nprofile = \"d35_1t\"\nsize = \"64 MiB\"\nheads = 4\n\
          sectors-per-track = [256, 128]\nband = \"1 MiB\"\n",
