@@ -19,6 +19,7 @@ pub mod attendance;
 pub mod control;
 pub mod disk;
 pub mod disk_argument;
+pub mod export;
 pub mod gen_docs;
 mod input;
 pub mod map;
@@ -56,6 +57,8 @@ pub enum Action {
     Control(control::ControlCommand),
     /// Show a disk as a file, or as a block device, that fails as the disk does; until a signal comes
     Mount(mount::MountCommand),
+    /// Write the damage of a simulated disk as it stands at a moment, for other tools
+    Export(export::ExportOptions),
     /// Look at simulated disks and what happened to them, and write new ones
     #[command(subcommand)]
     Scenario(scenario::ScenarioCommand),
@@ -89,6 +92,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Action::Control(command) => control::run(&command),
         Action::Map(command) => map::run(command, &arguments),
         Action::Mount(command) => mount::run(&command),
+        Action::Export(options) => export::run(options),
         Action::Scenario(command) => scenario::run(command),
         Action::Serve(options) => serve::run(&options),
     };

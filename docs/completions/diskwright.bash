@@ -19,6 +19,9 @@ _diskwright() {
             diskwright,control)
                 cmd="diskwright__subcmd__control"
                 ;;
+            diskwright,export)
+                cmd="diskwright__subcmd__export"
+                ;;
             diskwright,gen-docs)
                 cmd="diskwright__subcmd__gen__subcmd__docs"
                 ;;
@@ -42,6 +45,9 @@ _diskwright() {
                 ;;
             diskwright__subcmd__help,control)
                 cmd="diskwright__subcmd__help__subcmd__control"
+                ;;
+            diskwright__subcmd__help,export)
+                cmd="diskwright__subcmd__help__subcmd__export"
                 ;;
             diskwright__subcmd__help,gen-docs)
                 cmd="diskwright__subcmd__help__subcmd__gen__subcmd__docs"
@@ -263,7 +269,7 @@ _diskwright() {
 
     case "${cmd}" in
         diskwright)
-            opts="-h -V --help --version map control mount scenario serve rescue gen-docs help"
+            opts="-h -V --help --version map control mount export scenario serve rescue gen-docs help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -294,6 +300,44 @@ _diskwright() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        diskwright__subcmd__export)
+            opts="-o -h --to --at --output --device --block-size --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --to)
+                    COMPREPLY=($(compgen -W "mapfile dm-error dm-dust dm-delay blkdebug scsi-debug null-blk simulator-cfg badblocks raw" -- "${cur}"))
+                    return 0
+                    ;;
+                --at)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --device)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --block-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         diskwright__subcmd__gen__subcmd__docs)
             opts="-h --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -309,7 +353,7 @@ _diskwright() {
             return 0
             ;;
         diskwright__subcmd__help)
-            opts="map control mount scenario serve rescue gen-docs help"
+            opts="map control mount export scenario serve rescue gen-docs help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -323,6 +367,20 @@ _diskwright() {
             return 0
             ;;
         diskwright__subcmd__help__subcmd__control)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        diskwright__subcmd__help__subcmd__export)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
