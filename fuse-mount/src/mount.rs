@@ -23,6 +23,8 @@ use crate::place::{Place, is_mounted};
 /// hold the file for a moment more.
 const TRIES: u32 = 50;
 const BETWEEN: Nanos = Nanos::from_millis(20);
+/// How often it is looked whether a mount that was taken down lazily is really gone.
+const TRIES_LAZY: u32 = 10;
 
 /// A disk that can be read as a file.
 pub struct Mounted {
@@ -154,7 +156,17 @@ impl Mounted {
                 Err(_) => break,
             }
         }
-        if detach(self.place.path(), &self.unmounter) { Unmounted::Lazy } else { Unmounted::Stuck }
+        if !detach(self.place.path(), &self.unmounter) {
+            return Unmounted::Stuck;
+        }
+        // Who is not root can take mounts down lazily only; the session tells whether somebody uses it.
+        for _ in 0..TRIES_LAZY {
+            if session.is_finished() {
+                return Unmounted::Clean;
+            }
+            clock.sleep(BETWEEN);
+        }
+        Unmounted::Lazy
     }
 }
 
@@ -174,10 +186,12 @@ fn detach(path: &Path, unmounter: &Mutex<SessionUnmounter>) -> bool {
 }
 
 fn advice(error: &io::Error) -> &'static str {
-    let is_missing = error.kind() == io::ErrorKind::NotFound;
-    match (Path::new("/dev/fuse").exists(), is_missing) {
-        (false, _) => ", for /dev/fuse is missing (modprobe fuse)",
-        (true, true) => "; who is not root needs the program fusermount3 (package fuse3)",
-        (true, false) => "",
+    match error.kind() {
+        _ if !Path::new("/dev/fuse").exists() => ", for /dev/fuse is missing (modprobe fuse)",
+        io::ErrorKind::NotFound => "; who is not root needs the program fusermount3 (package fuse3)",
+        io::ErrorKind::PermissionDenied => {
+            "; who is not root needs a /dev/fuse for everybody, and a file of his own"
+        }
+        _ => "",
     }
 }
