@@ -277,8 +277,9 @@ impl Link {
             }
         };
         let mut state = self.lock();
-        if shuts {
-            state.phase = state.phase.max(Phase::Leaving);
+        // A server that ends leaves its clients in its own time.
+        if shuts && state.phase == Phase::Running {
+            state.phase = Phase::Leaving;
         }
         state.queue.push_back(Outgoing { packet, requests: 1, payload });
         next

@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 
 use block::{Clock, Nanos, WallClock};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serving::Exports;
 
 use crate::connection;
@@ -22,9 +23,6 @@ use crate::stream::Stream;
 
 /// Bytes of the stack of a thread that serves one client. Only what is used of it takes memory.
 pub(crate) const STACK: usize = 512 << 10;
-
-/// How long a client may ask for more after the server began to end; it is told so.
-const FAREWELL: Nanos = Nanos::from_millis(250);
 
 /// How long threads may take to notice that their clients are gone.
 const LAST_WAIT: Nanos = Nanos::from_millis(500);
@@ -44,6 +42,8 @@ pub struct ServerOptions {
     pub handshake_count_max: usize,
     /// How long requests may take that are under way when the server ends.
     pub grace: Nanos,
+    /// How long clients may ask for more, only to be told that the server ends.
+    pub farewell: Nanos,
 }
 
 impl Default for ServerOptions {
@@ -55,6 +55,7 @@ impl Default for ServerOptions {
             connection_count_max: 256,
             handshake_count_max: 64,
             grace: Nanos::from_secs(5),
+            farewell: Nanos::from_millis(250),
         }
     }
 }
@@ -280,7 +281,7 @@ impl Server {
         for link in shared.clients.links() {
             link.refuse(grace);
         }
-        while shared.clients.count() > 0 && passed() < FAREWELL {
+        while shared.clients.count() > 0 && passed() < shared.options.farewell {
             tick();
         }
         shared.clients.lock().is_closed = true;
@@ -302,6 +303,16 @@ impl Server {
         for peer in shared.clients.peers() {
             peer.stream.stop();
         }
+    }
+}
+
+/// Allows this process as many descriptors as the system lets it have: each connection takes one. A system that refuses
+/// lets fewer clients in.
+pub fn raise_descriptor_limit() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+    {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
 }
 

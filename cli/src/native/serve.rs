@@ -124,6 +124,7 @@ impl From<Gone> for WhenGone {
 pub fn run(options: &ServeOptions) -> Result<u8, Failure> {
     // Before anything else is opened: these descriptors are not ours yet.
     let activated = Listener::activated().map_err(place::failure)?;
+    nbd_server::server::raise_descriptor_limit();
     let mut attendance = Attendance::listen(Hangup::IsTold)?;
     let served = Served::open(options.choice(), options.served(), Arc::new(WallClock::new()))?;
     check(&served)?;
