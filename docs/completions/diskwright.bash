@@ -1475,7 +1475,7 @@ _diskwright() {
             return 0
             ;;
         diskwright__subcmd__mount)
-            opts="-P -f -h --map --sector-size --access --errno --loop --pace --idle --pidfile --run --foreground --help"
+            opts="-P -f -h --map --sector-size --access --errno --loop --pace --idle --control --log --pidfile --run --foreground --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1502,6 +1502,14 @@ _diskwright() {
                     return 0
                     ;;
                 --idle)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --control)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1981,7 +1989,7 @@ _diskwright() {
             return 0
             ;;
         diskwright__subcmd__serve)
-            opts="-U -p -i -s -P -f -v -h --all --map --sector-size --unix --port --ip --vsock --stdio --fd --pace --idle --on-error --when-gone --health --max-connections --pidfile --run --foreground --verbose --help"
+            opts="-U -p -i -s -P -f -v -h --all --map --sector-size --unix --port --ip --vsock --stdio --fd --pace --idle --on-error --when-gone --health --deadline --control --log --replay --max-connections --pidfile --run --foreground --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2041,6 +2049,22 @@ _diskwright() {
                     ;;
                 --when-gone)
                     COMPREPLY=($(compgen -W "eio shutdown drop refuse mute" -- "${cur}"))
+                    return 0
+                    ;;
+                --deadline)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --control)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --replay)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --max-connections)

@@ -149,6 +149,8 @@ complete -c diskwright -n "__fish_diskwright_using_subcommand mount" -l access -
 complete -c diskwright -n "__fish_diskwright_using_subcommand mount" -l errno -d 'What damage is called' -r
 complete -c diskwright -n "__fish_diskwright_using_subcommand mount" -l pace -d 'How fast a simulated disk is: real, so many times as fast (such as 10 or 0.5), or instant' -r
 complete -c diskwright -n "__fish_diskwright_using_subcommand mount" -l idle -d 'Whether time passes for a simulated disk while nobody asks it anything; with --pace=instant it never does' -r
+complete -c diskwright -n "__fish_diskwright_using_subcommand mount" -l control -d 'Take orders on this socket, from \'diskwright control\'' -r -F
+complete -c diskwright -n "__fish_diskwright_using_subcommand mount" -l log -d 'Write down what simulated disks are asked and what they say, as JSON Lines in the disks\' own times; \'diskwright serve --replay\' repeats it. Replaces FILE' -r -F
 complete -c diskwright -n "__fish_diskwright_using_subcommand mount" -s P -l pidfile -d 'Write the number of this process to this file when everything is ready; removed at the end' -r -F
 complete -c diskwright -n "__fish_diskwright_using_subcommand mount" -l run -d 'Run this shell command when everything is ready, end when it ends, and exit with its status' -r
 complete -c diskwright -n "__fish_diskwright_using_subcommand mount" -l loop -d 'Put a read-only loop device with direct I/O over it (as root), and say its name'
@@ -222,6 +224,10 @@ shutdown\t''
 drop\t''
 refuse\t''
 mute\t''"
+complete -c diskwright -n "__fish_diskwright_using_subcommand serve" -l deadline -d 'How long a request to a real drive may take, in seconds, before it is answered with an error' -r
+complete -c diskwright -n "__fish_diskwright_using_subcommand serve" -l control -d 'Take orders on this socket, from \'diskwright control\'' -r -F
+complete -c diskwright -n "__fish_diskwright_using_subcommand serve" -l log -d 'Write down what simulated disks are asked and what they say, as JSON Lines in the disks\' own times; \'diskwright serve --replay\' repeats it. Replaces FILE' -r -F
+complete -c diskwright -n "__fish_diskwright_using_subcommand serve" -l replay -d 'Serve nothing, but repeat what was written down with --log, and say what comes out differently (exit status 1)' -r -F
 complete -c diskwright -n "__fish_diskwright_using_subcommand serve" -l max-connections -d 'Connections at a time; others are closed at once' -r
 complete -c diskwright -n "__fish_diskwright_using_subcommand serve" -s P -l pidfile -d 'Write the number of this process to this file when everything is ready; removed at the end' -r -F
 complete -c diskwright -n "__fish_diskwright_using_subcommand serve" -l run -d 'Run this shell command when everything is ready, end when it ends, and exit with its status' -r

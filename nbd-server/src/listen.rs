@@ -138,37 +138,11 @@ impl Listener {
         Listener::new(listener.into(), Address::Tcp(address), None)
     }
 
-    /// Listens on a socket of this machine, which only its owner may use. One that nobody answers at is replaced.
+    /// Listens on a socket of this machine; see [`unix_socket`].
     pub fn unix(path: &Path) -> Result<Listener, ListenError> {
-        let place = path.display();
-        let error = |error: io::Error| failed(place.to_string(), error);
-        match path.symlink_metadata() {
-            Ok(metadata) if !metadata.file_type().is_socket() => {
-                return Err(ListenError::NoSocket { path: path.to_owned() });
-            }
-            Ok(_) => match UnixStream::connect(path) {
-                Err(refused) if refused.kind() == io::ErrorKind::ConnectionRefused => {}
-                Err(gone) if gone.kind() == io::ErrorKind::NotFound => {}
-                Err(other) => return Err(error(other)),
-                Ok(_) => return Err(ListenError::Taken { place: place.to_string() }),
-            },
-            Err(missing) if missing.kind() == io::ErrorKind::NotFound => {}
-            Err(other) => return Err(error(other)),
-        }
-        let path = std::path::absolute(path).map_err(error)?;
-        // Nobody can connect before it has its rights and its name.
-        let folder = path.parent().unwrap_or(Path::new("/"));
-        let draft = folder.join(format!(".nbd{}", std::process::id()));
-        let _ = std::fs::remove_file(&draft);
-        let listener = UnixListener::bind(&draft).map_err(error)?;
-        let named = std::fs::set_permissions(&draft, std::fs::Permissions::from_mode(0o600))
-            .and_then(|()| std::fs::rename(&draft, &path));
-        if let Err(refused) = named {
-            let _ = std::fs::remove_file(&draft);
-            return Err(error(refused));
-        }
-        let file = SocketFile::at(&path).map_err(error)?;
-        Listener::new(listener.into(), Address::Unix(path), Some(file))
+        let (listener, file) = unix_socket(path)?;
+        let address = Address::Unix(file.path.clone());
+        Listener::new(listener.into(), address, Some(file))
     }
 
     /// Listens for guests of this machine, or for its host. Port [`u32::MAX`] is any that is free.
@@ -242,6 +216,39 @@ impl Listener {
     }
 }
 
+/// Makes a socket of this machine, which only its owner may use, and listens there. One that nobody answers at is replaced.
+pub fn unix_socket(path: &Path) -> Result<(UnixListener, SocketFile), ListenError> {
+    let place = path.display();
+    let error = |error: io::Error| failed(place.to_string(), error);
+    match path.symlink_metadata() {
+        Ok(metadata) if !metadata.file_type().is_socket() => {
+            return Err(ListenError::NoSocket { path: path.to_owned() });
+        }
+        Ok(_) => match UnixStream::connect(path) {
+            Err(refused) if refused.kind() == io::ErrorKind::ConnectionRefused => {}
+            Err(gone) if gone.kind() == io::ErrorKind::NotFound => {}
+            Err(other) => return Err(error(other)),
+            Ok(_) => return Err(ListenError::Taken { place: place.to_string() }),
+        },
+        Err(missing) if missing.kind() == io::ErrorKind::NotFound => {}
+        Err(other) => return Err(error(other)),
+    }
+    let path = std::path::absolute(path).map_err(error)?;
+    // Nobody can connect before it has its rights and its name.
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let draft = folder.join(format!(".nbd{}", std::process::id()));
+    let _ = std::fs::remove_file(&draft);
+    let listener = UnixListener::bind(&draft).map_err(error)?;
+    let named = std::fs::set_permissions(&draft, std::fs::Permissions::from_mode(0o600))
+        .and_then(|()| std::fs::rename(&draft, &path));
+    if let Err(refused) = named {
+        let _ = std::fs::remove_file(&draft);
+        return Err(error(refused));
+    }
+    let file = SocketFile::at(&path).map_err(error)?;
+    Ok((listener, file))
+}
+
 impl AsFd for Listener {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
@@ -267,12 +274,17 @@ fn address_of(socket: &OwnedFd) -> Address {
 
 /// A socket file; removed at the end, unless another one has taken its place.
 #[derive(Debug)]
-struct SocketFile {
+pub struct SocketFile {
     path: PathBuf,
     identity: (u64, u64),
 }
 
 impl SocketFile {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     fn at(path: &Path) -> io::Result<SocketFile> {
         Ok(SocketFile { path: path.to_owned(), identity: identity(path)? })
     }

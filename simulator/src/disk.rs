@@ -288,6 +288,11 @@ impl SimDisk {
         self.horizon
     }
 
+    /// Lets the simulation go on for ever: nobody who serves a disk knows how long it will be wanted.
+    pub fn never_end(&mut self) {
+        self.horizon = Nanos::NEVER;
+    }
+
     /// Serves a command that arrives at `arrival`. Commands are begun in the order in which they are handed in, and as
     /// many side by side as the medium can; see [`MediaModel::queue_depth`].
     pub fn serve(&mut self, command: &Command, arrival: Nanos) -> Reply {

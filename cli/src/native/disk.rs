@@ -9,10 +9,12 @@ use ::map::RescueMap;
 use block::WallClock;
 use clap::Args;
 use serving::{
-    Device, DriveDevice, DriveOptions, Idle, ImageDevice, ImageOptions, Pace, SimDevice, SimOptions,
+    AccessLog, Device, DriveDevice, DriveOptions, Idle, ImageDevice, ImageOptions, Pace, SimDevice,
+    SimOptions,
 };
 
 use crate::native::Failure;
+use crate::native::control;
 use crate::native::disk_argument::{self, DiskArgument};
 use crate::native::map::files::{self, Blocks};
 use crate::native::output::failed;
@@ -75,6 +77,7 @@ pub fn open(
     map: Option<&Path>,
     options: DiskOptions,
     clock: Arc<WallClock>,
+    log: Option<Arc<AccessLog>>,
 ) -> Result<Arc<dyn Device>, Failure> {
     match argument {
         DiskArgument::Simulated(_) if map.is_some() => Err(no_image()),
@@ -82,7 +85,8 @@ pub fn open(
             let (scenario, seed) = disk_argument::open(address)?;
             let access = address.access.or(options.simulated.access);
             let options = SimOptions { access, ..options.simulated };
-            Ok(Arc::new(SimDevice::open(scenario, seed, options, clock, None)?))
+            let logging = control::logging(log, &scenario.name, address);
+            Ok(Arc::new(SimDevice::open(scenario, seed, options, clock, logging)?))
         }
         DiskArgument::Path(path) => {
             let metadata = path.metadata().map_err(|error| failed("open it", path, &error))?;

@@ -10,11 +10,12 @@ use std::sync::Arc;
 use block::{Errno, WallClock};
 use clap::Args;
 use fuse_mount::{LoopDevice, Mounted, Place, Reading, Showing, Unmounted};
-use serving::{Device, ImageOptions, SimOptions};
+use serving::{Device, Exports, ImageOptions, OpenError, SimOptions};
 use simulator::Access;
 
 use super::Failure;
 use super::attendance::{Attendance, AttendanceOptions, Event, Hangup};
+use super::control::WatchOptions;
 use super::disk::{self, DiskOptions, TimeOptions};
 use super::disk_argument::{DiskArgument, RULE};
 use super::output::Output;
@@ -45,6 +46,9 @@ pub struct MountCommand {
     /// How its time passes
     #[command(flatten)]
     pub time: TimeOptions,
+    /// Who watches
+    #[command(flatten)]
+    pub watch: WatchOptions,
     /// Until when
     #[command(flatten)]
     pub attendance: AttendanceOptions,
@@ -86,7 +90,13 @@ pub fn run(command: &MountCommand) -> Result<u8, Failure> {
         ..DiskOptions::default()
     };
     let argument = DiskArgument::read(&command.disk)?;
-    let device = disk::open(&argument, command.map.as_deref(), options, Arc::new(WallClock::new()))?;
+    let device = disk::open(
+        &argument,
+        command.map.as_deref(),
+        options,
+        Arc::new(WallClock::new()),
+        command.watch.log()?,
+    )?;
     // Signals are heard before anything is there that would have to be taken down.
     let mut attendance = Attendance::listen(Hangup::Ends)?;
     let place = Place::prepare(&command.file)?;
@@ -96,6 +106,10 @@ pub fn run(command: &MountCommand) -> Result<u8, Failure> {
         (None, DiskArgument::Simulated(address)) => address.access.map_or(Reading::AsOpened, Reading::Always),
         (None, DiskArgument::Path(_)) => Reading::AsOpened,
     };
+    let orders = command.watch.take_orders(Arc::new(Only(device.clone())))?;
+    for file in orders.iter().map(|file| file.path().to_owned()) {
+        attendance.at_once(move || drop(std::fs::remove_file(file)));
+    }
     let teller = attendance.teller();
     let ended = move || {
         let _ = teller.send(Event::Over);
@@ -112,6 +126,19 @@ pub fn run(command: &MountCommand) -> Result<u8, Failure> {
     let status = stay(&mut attendance, &mounted);
     end(mounted, over);
     Ok(status)
+}
+
+/// The one disk that is there, for those who give orders.
+struct Only(Arc<dyn Device>);
+
+impl Exports for Only {
+    fn list(&self) -> Vec<(String, String)> {
+        vec![(String::new(), self.0.facts().description)]
+    }
+
+    fn open(&self, name: &str) -> Result<Arc<dyn Device>, OpenError> {
+        if name.is_empty() { Ok(self.0.clone()) } else { Err(OpenError::Unknown) }
+    }
 }
 
 /// Refuses an image that would be hidden by what is read from it.

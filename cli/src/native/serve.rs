@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use block::{Errno, WallClock};
+use block::{Errno, Nanos, WallClock};
 use clap::{Args, ValueEnum};
 use nbd_server::terms::Terms;
 use nbd_server::{Listener, Server, ServerOptions};
@@ -17,6 +17,7 @@ use serving::{DriveOptions, ImageOptions, SimOptions, WhenGone};
 use signal_hook::consts::SIGHUP;
 
 use super::attendance::{Attendance, AttendanceOptions, Event, Hangup};
+use super::control::{self, WatchOptions};
 use super::disk::{self, DiskOptions, TimeOptions};
 use super::served::{Choice, Served, ServedOptions};
 use super::{Failure, disk_argument};
@@ -31,7 +32,7 @@ use place::Place;
 #[command(after_help = AFTER_HELP.as_str())]
 pub struct ServeOptions {
     /// What to serve: scenarios, images, drives. The first one is what a client gets that names none
-    #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "DISK")]
+    #[arg(required_unless_present_any = ["all", "replay"], conflicts_with = "all", value_name = "DISK")]
     disks: Vec<OsString>,
     /// Serve every scenario of 'diskwright scenario list', and every small twin
     #[arg(long)]
@@ -74,6 +75,15 @@ pub struct ServeOptions {
     /// Tell clients what simulated disks know of their damage: context x-diskwright:health
     #[arg(long)]
     health: bool,
+    /// How long a request to a real drive may take, in seconds, before it is answered with an error
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = clap::value_parser!(u32).range(1..))]
+    deadline: u32,
+    /// Who watches
+    #[command(flatten)]
+    watch: WatchOptions,
+    /// Serve nothing, but repeat what was written down with --log, and say what comes out differently (exit status 1)
+    #[arg(long, value_name = "LOG", exclusive = true)]
+    replay: Option<PathBuf>,
     /// Connections at a time; others are closed at once
     #[arg(long, value_name = "NUMBER", default_value = "256", value_parser = clap::value_parser!(u32).range(1..))]
     max_connections: u32,
@@ -122,15 +132,22 @@ impl From<Gone> for WhenGone {
 
 /// Serves until it is told to end; returns the exit status.
 pub fn run(options: &ServeOptions) -> Result<u8, Failure> {
+    if let Some(log) = &options.replay {
+        return control::replay(log);
+    }
     // Before anything else is opened: these descriptors are not ours yet.
     let activated = Listener::activated().map_err(place::failure)?;
     nbd_server::server::raise_descriptor_limit();
     let mut attendance = Attendance::listen(Hangup::IsTold)?;
-    let served = Served::open(options.choice(), options.served(), Arc::new(WallClock::new()))?;
+    let served = Served::open(options.choice(), options.served()?, Arc::new(WallClock::new()))?;
     check(&served)?;
     let served = Arc::new(served);
     let Place { listeners, only_client, announcement, folder } = Place::open(options, activated)?;
     for file in listeners.iter().filter_map(Listener::socket_file).map(Path::to_owned) {
+        attendance.at_once(move || drop(std::fs::remove_file(file)));
+    }
+    let orders = options.watch.take_orders(served.clone())?;
+    for file in orders.iter().map(|file| file.path().to_owned()) {
         attendance.at_once(move || drop(std::fs::remove_file(file)));
     }
     let server = Arc::new(Server::new(served.clone(), options.server(), options.tell()));
@@ -150,7 +167,7 @@ pub fn run(options: &ServeOptions) -> Result<u8, Failure> {
     }
     wait(&mut attendance, &served);
     server.stop();
-    drop(folder);
+    drop((folder, orders));
     Ok(attendance.status())
 }
 
@@ -187,7 +204,7 @@ impl ServeOptions {
         if self.all { Choice::All } else { Choice::Words(self.disks.clone()) }
     }
 
-    fn served(&self) -> ServedOptions {
+    fn served(&self) -> Result<ServedOptions, Failure> {
         let simulated = SimOptions {
             pace: self.time.pace,
             idle: self.time.idle,
@@ -197,8 +214,12 @@ impl ServeOptions {
             tells_health: self.health,
         };
         let image = ImageOptions { sector: self.sector_size, reads_on: simulated.reads_on };
-        let drive = DriveOptions { reads_on: simulated.reads_on, ..DriveOptions::default() };
-        ServedOptions { disk: DiskOptions { simulated, image, drive }, map: self.map.clone() }
+        let drive = DriveOptions {
+            reads_on: simulated.reads_on,
+            deadline: Nanos::from_secs(u64::from(self.deadline)),
+        };
+        let disk = DiskOptions { simulated, image, drive };
+        Ok(ServedOptions { disk, map: self.map.clone(), log: self.watch.log()? })
     }
 
     fn server(&self) -> ServerOptions {

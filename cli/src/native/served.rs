@@ -7,12 +7,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use block::WallClock;
-use serving::{Device, Exports, OpenError, SimDevice};
+use serving::{AccessLog, Device, Exports, OpenError, SimDevice};
 use simulator::Scenario;
 use simulator::scenario::address::{Address, Named, PREFIX};
 use simulator::scenario::library;
 
 use super::Failure;
+use super::control;
 use super::disk::{self, DiskOptions};
 use super::disk_argument::{self, DiskArgument};
 
@@ -20,12 +21,14 @@ use super::disk_argument::{self, DiskArgument};
 const CHOSEN_MAX: usize = 64;
 
 /// How disks are served.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct ServedOptions {
     /// How they behave.
     pub disk: DiskOptions,
     /// What of an image can be read, as a map.
     pub map: Option<PathBuf>,
+    /// Where it is written down what simulated disks are asked.
+    pub log: Option<Arc<AccessLog>>,
 }
 
 /// Which disks are served.
@@ -135,7 +138,7 @@ impl Served {
                 if self.options.map.is_some() {
                     return Err(disk::no_image());
                 }
-                let device = self.simulated(scenario, seed, &address)?;
+                let device = self.simulated(scenario, seed, &address, &name)?;
                 (name, Origin::Simulated(address), Arc::new(device))
             }
             DiskArgument::Path(path) => {
@@ -146,7 +149,7 @@ impl Served {
                 }
                 let argument = DiskArgument::Path(path);
                 let map = self.options.map.as_deref();
-                let device = disk::open(&argument, map, self.options.disk, self.clock.clone())?;
+                let device = disk::open(&argument, map, self.options.disk, self.clock.clone(), None)?;
                 (name, origin, device)
             }
         };
@@ -154,10 +157,17 @@ impl Served {
         Ok(Listed { name, description, origin, slot: Arc::new(OnceLock::from(Ok(device))) })
     }
 
-    fn simulated(&self, scenario: Scenario, seed: u64, address: &Address) -> Result<SimDevice, Failure> {
+    fn simulated(
+        &self,
+        scenario: Scenario,
+        seed: u64,
+        address: &Address,
+        name: &str,
+    ) -> Result<SimDevice, Failure> {
         let mut options = self.options.disk.simulated;
         options.access = address.access.or(options.access);
-        Ok(SimDevice::open(scenario, seed, options, self.clock.clone(), None)?)
+        let logging = control::logging(self.options.log.clone(), name, address);
+        Ok(SimDevice::open(scenario, seed, options, self.clock.clone(), logging)?)
     }
 
     /// The address of a name that is not in the list: a disk of the list with a seed.
@@ -181,14 +191,14 @@ impl Served {
     }
 
     /// Opens a simulated disk that was not opened at the start.
-    fn open_late(&self, address: &Address) -> Result<Arc<dyn Device>, OpenError> {
+    fn open_late(&self, address: &Address, name: &str) -> Result<Arc<dyn Device>, OpenError> {
         let scenario = match address.scenario() {
             Ok(scenario) => scenario,
             Err(_) if matches!(self.choice, Choice::All) => return Err(OpenError::Unknown),
             Err(error) => return Err(OpenError::Failed(one_line(&error.to_string()))),
         };
         let seed = address.seed.unwrap_or(scenario.seed());
-        match self.simulated(scenario, seed, address) {
+        match self.simulated(scenario, seed, address, name) {
             Ok(device) => Ok(Arc::new(device)),
             Err(error) => Err(OpenError::Failed(one_line(&error.to_string()))),
         }
@@ -220,7 +230,8 @@ impl Exports for Served {
                 }
             }
         };
-        let open = || address.as_ref().map_or(Err(OpenError::Unknown), |address| self.open_late(address));
+        let open =
+            || address.as_ref().map_or(Err(OpenError::Unknown), |address| self.open_late(address, name));
         slot.get_or_init(open).clone()
     }
 }

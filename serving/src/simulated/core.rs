@@ -35,7 +35,8 @@ pub(crate) enum Served {
 }
 
 impl Core {
-    pub(crate) fn new(unit: LogicalUnit, seed: u64, options: SimOptions) -> Core {
+    pub(crate) fn new(mut unit: LogicalUnit, seed: u64, options: SimOptions) -> Core {
+        unit.system_mut().disk_mut().never_end();
         Core { unit, options, luck: Dice::new(seed, "levers"), levers: 0 }
     }
 

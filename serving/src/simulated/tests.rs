@@ -308,3 +308,14 @@ fn a_log_that_is_none_is_told_by_its_line() {
     let report = replay(other.as_bytes(), |_| Ok(scenario(MIXED))).unwrap();
     assert_eq!(report.different, 1, "another scenario of the same name");
 }
+
+#[test]
+fn a_disk_that_is_served_does_not_end_with_its_scenario() {
+    let text = MIXED.replace("seed = 9", "seed = 9\nhorizon = \"1 s\"");
+    let device = open(&text, SimOptions { pace: Pace::Times(1e6), ..INSTANT });
+    let (outlet, replies) = outlet();
+    block::Clock::sleep(&*device.clock, Nanos::from_millis(5));
+    // More than an hour of its time has passed.
+    let reply = device.submit(request(Work::Read, 0, 4096), 1, &outlet);
+    assert!(answer(reply.or_else(|| replies.recv().ok().map(|(_, reply)| reply))).troubles.is_empty());
+}
