@@ -195,7 +195,36 @@ impl LawDice {
             latency: Dice::new(seed, "law latency"),
         }
     }
+
+    /// The draw that decides the `attempt`-th attempt (from 0) at a sector.
+    fn decision(&mut self, attempt: u32, sector: u64) -> u64 {
+        match attempt < FRESH {
+            true => self.attempt.roll(attempt, sector),
+            false => in_series(self.series(attempt, sector), attempt),
+        }
+    }
+
+    /// Where the series begins that a late attempt belongs to.
+    fn series(&mut self, attempt: u32, sector: u64) -> u64 {
+        self.attempt.roll((attempt - attempt % SERIES).max(FRESH), sector)
+    }
 }
+
+/// Attempts at a sector that have a draw of their own. Finding the place of a draw takes a hundred times as long as
+/// drawing; whether one of a thousand attempts succeeds is asked of millions of sectors, and attempts behind these are
+/// hardly made but there.
+const FRESH: u32 = 32;
+
+/// Later attempts that share one draw, from which theirs are made (SplitMix64).
+const SERIES: u32 = 256;
+
+/// The draw of an attempt in a series.
+fn in_series(series: u64, attempt: u32) -> u64 {
+    dice::mix(series.wrapping_add(u64::from(attempt % SERIES + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+}
+
+/// Logarithm of a probability that is not worth asking for: one sector in 10^19.
+const HARDLY: f64 = -43.75;
 
 impl Law {
     /// A law of errors that cannot be corrected, with the drive's own recovery time.
@@ -222,7 +251,7 @@ impl Law {
     /// Makes the `attempt`-th attempt (from 0) at a physical sector.
     pub fn attempt(&self, sector: u64, attempt: u32, dice: &mut LawDice, now: &Conditions) -> Trial {
         if let Health::Ladder(ladder) = &self.health {
-            let (roll, latency) = (dice.attempt.roll(attempt, sector), dice.latency.roll(attempt, sector));
+            let (roll, latency) = (dice.decision(attempt, sector), dice.latency.roll(attempt, sector));
             return match ladder.climb(sector, roll, latency, &mut dice.media, now) {
                 Some(more) => Trial::Good(more),
                 None => Trial::Failed(self.failure_time(sector, attempt, dice, now)),
@@ -232,7 +261,7 @@ impl Law {
         if odds >= 1.0 {
             return Trial::Good(self.more_time(sector, attempt, 0, odds, dice, now));
         }
-        let roll = if odds <= 0.0 { u64::MAX } else { dice.attempt.roll(attempt, sector) };
+        let roll = if odds <= 0.0 { u64::MAX } else { dice.decision(attempt, sector) };
         if Chance::of(odds).hits(roll) {
             return Trial::Good(self.more_time(sector, attempt, roll, odds, dice, now));
         }
@@ -266,11 +295,26 @@ impl Law {
     /// Whether some attempt of the first `attempts` brings the sector's bytes, as things stand.
     pub fn answers_within(&self, sector: u64, attempts: u32, dice: &mut LawDice, now: &Conditions) -> bool {
         let odds = self.odds(sector, dice, now);
-        // 64 failures in a row at even odds happen to one sector in 10^19: not worth asking.
-        if odds >= 0.5 && attempts >= 64 {
+        let chance = Chance::of(odds);
+        if chance == Chance::NEVER {
+            return false;
+        }
+        if odds >= 1.0 || f64::from(attempts) * libm::log(1.0 - odds) < HARDLY {
             return true;
         }
-        odds > 0.0 && (0..attempts).any(|n| Chance::of(odds).hits(dice.attempt.roll(n, sector)))
+        if (0..attempts.min(FRESH)).any(|n| chance.hits(dice.attempt.roll(n, sector))) {
+            return true;
+        }
+        let mut first = FRESH;
+        while first < attempts {
+            let end = (first - first % SERIES + SERIES).min(attempts);
+            let series = dice.series(first, sector);
+            if (first..end).any(|n| chance.hits(in_series(series, n))) {
+                return true;
+            }
+            first = end;
+        }
+        false
     }
 
     /// Probability that one attempt at this sector succeeds.
@@ -480,9 +524,35 @@ mod tests {
     fn what_answers_in_the_end_is_what_attempts_bring() {
         let law = Law::new(Health::Weak { a: 0.30, b: 1.9 }, "test");
         let (mut dice, now) = (LawDice::new(5), conditions());
-        for sector in 0..500 {
-            let brought = (0..100).any(|n| matches!(law.attempt(sector, n, &mut dice, &now), Trial::Good(_)));
-            assert_eq!(law.answers_within(sector, 100, &mut dice, &now), brought, "sector {sector}");
+        // Short of the first series, in it, at its end, and in later ones.
+        for attempts in [1, 32, 33, 100, 256, 257, 1000] {
+            for sector in 0..500 {
+                let brought =
+                    (0..attempts).any(|n| matches!(law.attempt(sector, n, &mut dice, &now), Trial::Good(_)));
+                let told = law.answers_within(sector, attempts, &mut dice, &now);
+                assert_eq!(told, brought, "sector {sector}, {attempts} attempts");
+            }
         }
+    }
+
+    #[test]
+    fn late_attempts_have_draws_as_good_as_early_ones() {
+        // Of 1000 attempts at a chance of one in a thousand, 1 - 1/e bring something; and no two draws are alike.
+        let law = Law::new(
+            Health::Unsteady { failing: 0.999, slow: 0.0, from: Nanos::ZERO, to: Nanos::ZERO },
+            "test",
+        );
+        let (mut dice, now) = (LawDice::new(7), conditions());
+        let found = (0..4000).filter(|sector| law.answers_within(*sector, 1000, &mut dice, &now)).count();
+        let expected = 4000.0 * (1.0 - libm::pow(0.999, 1000.0));
+        // Four deviations.
+        assert!((found as f64 - expected).abs() < 4.0 * 30.5, "{found} of 4000, expected {expected}");
+        let mut draws: Vec<u64> = (0..2000)
+            .flat_map(|n| [3, 4].map(|sector| (n, sector)))
+            .map(|(n, s)| dice.decision(n, s))
+            .collect();
+        draws.sort_unstable();
+        draws.dedup();
+        assert_eq!(draws.len(), 4000);
     }
 }

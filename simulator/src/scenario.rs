@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use block::{Nanos, RangeSet, VirtualClock};
+use block::{ByteRange, Nanos, Offset, RangeSet, VirtualClock};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
@@ -402,7 +402,14 @@ impl Scenario {
 
     /// Bytes that no rescue can bring, even with a thousand tries a sector: hazards, hangs and death are left out.
     pub fn lost(&self, seed: u64) -> Result<RangeSet, ScenarioError> {
-        Ok(truth::lost(&mut self.disk(seed)?))
+        let mut disk = self.disk(seed)?;
+        let whole = ByteRange::new(Offset::ZERO, disk.shape().bytes());
+        Ok(truth::lost(&mut disk, &whole.into()))
+    }
+
+    /// The same of a part of the disk. Weak sectors elsewhere are not asked, of which there may be millions.
+    pub fn lost_within(&self, seed: u64, domain: &RangeSet) -> Result<RangeSet, ScenarioError> {
+        Ok(truth::lost(&mut self.disk(seed)?, domain))
     }
 
     /// Builds the drive.

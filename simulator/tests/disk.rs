@@ -6,6 +6,7 @@ use std::sync::Arc;
 use block::source::Row;
 use block::{BlockSource, Clock, Good, Nanos, Offset, Patience, VirtualClock};
 use proptest::prelude::*;
+use simulator::dice::Sequence;
 use simulator::law::Health;
 use simulator::surface::Stretch;
 use simulator::{Access, Answer, Command, Pace, Scenario, SimDisk, SimSource};
@@ -236,4 +237,25 @@ fn dies_work_side_by_side_but_share_the_link() {
     assert!(all(32, 8) < all(1, 8) + all(1, 8), "32 short reads take less time than two in a row");
     let (megabytes, took) = (32.0, all(32, 2048).nanoseconds() as f64 / 1e9);
     assert!(megabytes * 1048576.0 / took < 3.5e9, "no more than the link carries: {took} s");
+}
+
+#[test]
+fn what_is_lost_of_a_part_of_a_disk_is_that_part_of_what_is_lost() {
+    for name in ["heavy-small", "sd-card-small", "dead-head-small", "dvd-alternating-small", "floppy"] {
+        let scenario = simulator::scenario::library::find(name).expect("it is there").expect("and opens");
+        let whole = scenario.lost(3).unwrap();
+        assert!(!whole.is_empty(), "{name} loses something");
+        let size = scenario.disk(3).unwrap().shape().bytes();
+        // Pieces of 512 bytes and of thousands, that begin and end anywhere; often in the midst of a physical sector.
+        let mut dice = Sequence::new(5, name);
+        let mut domain = block::RangeSet::new();
+        let mut at = 0;
+        while at < size {
+            let longest = if dice.chance(0.5) { 8 } else { 4096 };
+            let end = (at + dice.below(longest) * 512 + 512).min(size);
+            domain.insert(block::ByteRange::between(block::Offset::new(at), block::Offset::new(end)));
+            at = end + dice.below(8192) * 512;
+        }
+        assert_eq!(scenario.lost_within(3, &domain).unwrap(), whole.intersection(&domain), "{name}");
+    }
 }

@@ -100,8 +100,9 @@ impl Simulation {
         image: Option<(&Path, i64)>,
         fingerprint: String,
     ) -> Result<Verdict, Failure> {
-        let lost = self.scenario.lost(self.seed).map_err(|error| failure(error.into()))?;
-        let lost = lost.intersection(book.domain()).bytes();
+        let lost =
+            self.scenario.lost_within(self.seed, book.domain()).map_err(|error| failure(error.into()))?;
+        let lost = lost.bytes();
         let finished = finished_of(book.map());
         let wrong_bytes = match image {
             None => source.garbled().intersection(&finished).bytes(),
