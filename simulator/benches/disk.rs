@@ -61,7 +61,8 @@ fn content(criterion: &mut Criterion) {
 fn opening(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("opening");
     group.sample_size(10);
-    for scenario in library::all().expect("scenarios").iter().filter(|scenario| !scenario.is_small) {
+    // Each scenario, and each twin.
+    for scenario in &library::all().expect("scenarios") {
         group.bench_function(&scenario.name, |bench| {
             bench.iter(|| {
                 black_box(library::find(&scenario.name).expect("it is there").expect("it opens").disk(1))
