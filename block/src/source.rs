@@ -46,7 +46,7 @@ pub trait BlockSource: Send {
         None
     }
 
-    /// Does something about a source in trouble.
+    /// Does something about a source in trouble. What it has no means for is [`SourceError::Unsupported`].
     fn recover(&mut self, measure: Recovery) -> Result<(), SourceError>;
 
     /// Tells whether the device is still there, after a read that failed: many systems call a lost device an
@@ -175,6 +175,25 @@ pub enum Recovery {
     Reopen,
     /// Look for the same device, by identity, under any name, and open that.
     Rediscover,
+    /// Tell the drive to drop what it is doing.
+    SoftReset,
+    /// Reset drive and link, as long as that may take.
+    HardReset,
+    /// Take its power, and give it back.
+    PowerCycle,
+}
+
+impl Recovery {
+    /// What it is, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Recovery::Reopen => "opening it again",
+            Recovery::Rediscover => "looking for it",
+            Recovery::SoftReset => "a soft reset",
+            Recovery::HardReset => "a hard reset",
+            Recovery::PowerCycle => "a power cycle",
+        }
+    }
 }
 
 /// What a read brought.
@@ -335,6 +354,22 @@ pub enum SourceError {
         /// Where it was being read.
         at: Offset,
     },
+    /// The source has no means to do this about the device.
+    #[error("{}: {what} is nothing that this program can do; do it by hand", device.display())]
+    Unsupported {
+        /// Its name.
+        device: PathBuf,
+        /// What was to be done.
+        what: &'static str,
+    },
+    /// It was tried, and the device still does not answer.
+    #[error("{}: it does not answer after {what}", device.display())]
+    Unanswered {
+        /// Its name.
+        device: PathBuf,
+        /// What was done.
+        what: &'static str,
+    },
     /// No device with the identity of the lost one is there.
     #[error("{}: no device with the same identity ({identity}) is connected", device.display())]
     NotFound {
@@ -356,6 +391,8 @@ impl SourceError {
             SourceError::NotSeekable { .. }
             | SourceError::Anonymous { .. }
             | SourceError::TimeIsUp { .. }
+            | SourceError::Unsupported { .. }
+            | SourceError::Unanswered { .. }
             | SourceError::NotFound { .. } => None,
         }
     }

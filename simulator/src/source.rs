@@ -200,6 +200,21 @@ impl BlockSource for SimSource {
                     identity: self.unit.name().to_string_lossy().into_owned(),
                 }),
             },
+            Recovery::SoftReset | Recovery::HardReset | Recovery::PowerCycle => {
+                let (now, system) = (self.clock.now(), self.unit.system_mut());
+                let ended = match measure {
+                    Recovery::SoftReset => system.soft_reset(now),
+                    Recovery::HardReset => system.hard_reset(now),
+                    _ => system.power_cycle(now),
+                };
+                let (Ok(until) | Err(until)) = ended;
+                self.pass(until);
+                let unanswered = |_| SourceError::Unanswered {
+                    device: self.unit.name().to_owned(),
+                    what: measure.words(),
+                };
+                ended.map(|_| ()).map_err(unanswered)
+            }
         }
     }
 

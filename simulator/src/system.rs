@@ -73,6 +73,13 @@ pub enum Outcome {
     OutOfTime,
 }
 
+/// How long the kernel waits for an abort, and for the reset of a device, a target or bus, and a host.
+const LADDER: [Nanos; 4] =
+    [Nanos::from_secs(10), Nanos::from_secs(10), Nanos::from_secs(35), Nanos::from_secs(5)];
+/// How long an answer to one reset is waited for.
+const RESET_WAIT: Nanos = Nanos::from_secs(10);
+/// How long a drive is waited for whose power came back.
+const POWER_WAIT: Nanos = Nanos::from_secs(60);
 /// A page of the cache, in bytes.
 const PAGE: u64 = 4096;
 /// How far the cache reads ahead, in bytes.
@@ -176,6 +183,42 @@ impl System {
     /// Whether the drive is on the bus.
     pub fn is_there(&mut self, now: Nanos) -> bool {
         !self.is_offline && self.disk.is_there(now)
+    }
+
+    /// Tells the drive at `now` to drop what it is doing. Returns when it is ready.
+    ///
+    /// Errors: when it was given up, because it does not hear.
+    pub fn soft_reset(&mut self, now: Nanos) -> Result<Nanos, Nanos> {
+        if self.is_offline {
+            return Err(now);
+        }
+        self.resets += 1;
+        match self.disk.reset(now, self.dice.roll(self.resets, 0)) {
+            Nanos::NEVER => Err(now + RESET_WAIT),
+            ready => Ok(ready),
+        }
+    }
+
+    /// Resets drive and link at `now`, in steps, and takes a drive back that hears, though it was given up. Returns when it
+    /// is ready.
+    ///
+    /// Errors: as [`System::soft_reset`].
+    pub fn hard_reset(&mut self, now: Nanos) -> Result<Nanos, Nanos> {
+        self.cached = block::RangeSet::new();
+        let ready =
+            self.reset(now).ok_or(now + LADDER.into_iter().fold(Nanos::ZERO, |sum, wait| sum + wait))?;
+        self.is_offline = false;
+        Ok(ready)
+    }
+
+    /// Takes the drive's power at `now`, and gives it back. Returns when it is ready.
+    ///
+    /// Errors: when it was given up, because it has died.
+    pub fn power_cycle(&mut self, now: Nanos) -> Result<Nanos, Nanos> {
+        self.cached = block::RangeSet::new();
+        let ready = self.disk.power_cycle(now);
+        self.is_offline = ready == Nanos::NEVER;
+        if self.is_offline { Err(now + POWER_WAIT) } else { Ok(ready) }
     }
 
     /// Looks for the drive on the bus again, waiting for one that comes back by itself; a drive that the system gave up,
@@ -324,7 +367,7 @@ impl System {
     fn reset(&mut self, now: Nanos) -> Option<Nanos> {
         // Abort, device, target, bus and host reset, as long as the kernel waits for each.
         let mut now = now;
-        for wait in [10, 10, 35, 5].map(Nanos::from_secs) {
+        for wait in LADDER {
             self.resets += 1;
             let ready = self.disk.reset(now, self.dice.roll(self.resets, 0));
             if ready != Nanos::NEVER {

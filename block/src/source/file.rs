@@ -134,6 +134,10 @@ impl BlockSource for FileSource {
                 self.reopen(&path)
             }
             Recovery::Rediscover => self.rediscover(),
+            // What the system offers for this differs from device to device, and may hit others on the same bus.
+            Recovery::SoftReset | Recovery::HardReset | Recovery::PowerCycle => {
+                Err(SourceError::Unsupported { device: self.info.path.clone(), what: measure.words() })
+            }
         }
     }
 

@@ -111,9 +111,11 @@ fn source(infile: &Path, error: &SourceError) -> Complaint {
         SourceError::Disappeared { errno, .. } => about(format!("Input file disappeared: {errno}")),
         SourceError::Open { errno, .. } => about(format!("Can't reopen input file: {errno}")),
         SourceError::NotSeekable { .. } => about("Input file has become not seekable".to_owned()),
-        SourceError::Anonymous { .. } | SourceError::NotFound { .. } | SourceError::TimeIsUp { .. } => {
-            about(error.to_string())
-        }
+        SourceError::Anonymous { .. }
+        | SourceError::NotFound { .. }
+        | SourceError::Unsupported { .. }
+        | SourceError::Unanswered { .. }
+        | SourceError::TimeIsUp { .. } => about(error.to_string()),
     }
 }
 
