@@ -172,7 +172,11 @@ fn the_list_is_an_array_with_the_small_twins() {
         assert_eq!(bytes > 256 << 20, names.contains(&twin.as_str()), "{name} of {bytes} bytes");
         assert_eq!(entry["small_twin"], name.ends_with("-small"), "{name}");
     }
+    let recorded = list.iter().find(|entry| entry["name"] == "recorded-floppy").unwrap();
+    assert_eq!(recorded["recorded"], true);
     let text = folder.text("list");
+    let line = text.lines().find(|line| line.starts_with("recorded-floppy ")).unwrap();
+    assert!(line.ends_with("  recorded"), "{line}");
     for name in names.iter().filter(|name| !name.ends_with("-small")) {
         assert!(text.lines().any(|line| line.split(' ').next() == Some(name)), "{name} is not in the list");
     }
@@ -189,6 +193,30 @@ fn names_aliases_files_and_twins_are_found() {
         let text = folder.text(&format!("show {word}"));
         assert!(text.starts_with(title), "{text}");
     }
+    // Addresses as rescues take them, with a seed.
+    for (word, title) in [
+        ("sim:medium", "medium (S03): hard-disk of 1.00 TB, seed 3\n"),
+        ("sim:S03-small@7", "medium-small (S03-small): hard-disk of 268 MB, seed 7\n"),
+        ("S03-small@7", "medium-small (S03-small): hard-disk of 268 MB, seed 7\n"),
+        ("sim:./mine.toml?seed=12", "mine (quarter): hard-disk of 16.8 MB, seed 12\n"),
+    ] {
+        let text = folder.text(&format!("show {word}"));
+        assert!(text.starts_with(title), "{word}: {text}");
+    }
+    for (line, expected) in [
+        ("show sim:medium@1 --seed 2", "seed is given twice: --seed 2, and 1 with the scenario"),
+        ("show sim:medium?access=raw", "access says how the disk is read"),
+        ("show sim:medium@x", "\"x\" is not a seed"),
+        ("show sim:medum", "did you mean \"medium\"?"),
+        ("check sim:medium@1", "a seed says nothing here"),
+        ("check sim:medum", "did you mean \"medium\"?"),
+    ] {
+        let (status, told) = folder.failure(line);
+        assert_eq!(status, 2, "{line}: {told}");
+        assert!(told.contains(expected), "{line}: {told}");
+    }
+    assert!(folder.text("check sim:medium").starts_with("sim:medium: good: hard-disk of 1.00 TB, one fault"));
+    assert!(folder.text("new --from sim:S03").contains("kind = \"clusters\""));
     let (status, told) = folder.failure("show medum-small");
     assert_eq!(status, 2);
     assert!(told.contains("there is no scenario \"medum-small\"; did you mean \"medium-small\"?"), "{told}");
@@ -299,6 +327,24 @@ fn a_new_scenario_can_be_used_and_overwrites_nothing() {
     assert_eq!(fs::read_to_string(folder.path().join("mine.toml")).unwrap(), MINE);
     folder.write("copy.toml", &folder.text("new --from S03"));
     assert!(folder.text("show copy.toml --json").contains("clusters of latent errors"));
+    assert_eq!(
+        folder.text("check copy.toml"),
+        "copy.toml: good: hard-disk of 1.00 TB, one fault; its small twin has 268 MB; the name \"S03\" means another one of the \
+         list\n"
+    );
+    for medium in ["rotating", "flash", "optical", "floppy", "uniform"] {
+        assert_eq!(folder.text(&format!("new --medium {medium} -o {medium}.toml")), "");
+        assert!(folder.text(&format!("check {medium}.toml")).contains(": good: "), "{medium}");
+        let facts: serde_json::Value =
+            serde_json::from_str(&folder.text(&format!("show {medium}.toml --json"))).unwrap();
+        assert!(
+            facts["damage"].as_array().unwrap().iter().any(|part| part["bytes"] != 0),
+            "{medium}: {facts}"
+        );
+    }
+    assert_eq!(folder.text("new --medium rotating"), folder.text("new"));
+    assert_eq!(folder.failure("new --medium rotating --from S03").0, 2);
+    assert_eq!(folder.failure("new --medium tape").0, 2);
     assert_eq!(folder.failure("new --from medium-small").0, 2);
     assert_eq!(folder.failure("new --from nothing-like-it").0, 2);
 }

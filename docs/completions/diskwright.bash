@@ -1919,7 +1919,7 @@ _diskwright() {
             return 0
             ;;
         diskwright__subcmd__scenario__subcmd__new)
-            opts="-o -h --from --output --help"
+            opts="-o -h --from --medium --output --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1927,6 +1927,10 @@ _diskwright() {
             case "${prev}" in
                 --from)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --medium)
+                    COMPREPLY=($(compgen -W "rotating flash optical floppy uniform" -- "${cur}"))
                     return 0
                     ;;
                 --output)

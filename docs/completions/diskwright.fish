@@ -174,7 +174,7 @@ complete -c diskwright -n "__fish_diskwright_using_subcommand export" -s h -l he
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and not __fish_seen_subcommand_from list show check schema new fit help" -s h -l help -d 'Print help'
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and not __fish_seen_subcommand_from list show check schema new fit help" -f -a "list" -d 'List the scenarios that come with the program'
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and not __fish_seen_subcommand_from list show check schema new fit help" -f -a "show" -d 'Tell what happened to a disk, draw its damage, and say how long it takes to read'
-complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and not __fish_seen_subcommand_from list show check schema new fit help" -f -a "check" -d 'Tell whether scenarios can be used: exit status 0 if so, else 5'
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and not __fish_seen_subcommand_from list show check schema new fit help" -f -a "check" -d 'Tell whether scenarios can be used: exit status 0 if so, 5 if one cannot, 4 if one cannot be read, 2 if there is none of that name'
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and not __fish_seen_subcommand_from list show check schema new fit help" -f -a "schema" -d 'Write the JSON schema of scenarios'
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and not __fish_seen_subcommand_from list show check schema new fit help" -f -a "new" -d 'Write a scenario to start from, with everything that it may say'
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and not __fish_seen_subcommand_from list show check schema new fit help" -f -a "fit" -d 'Estimate how a real drive works from a log of its reads, and write it down as a scenario'
@@ -190,6 +190,11 @@ complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fi
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from schema" -s h -l help -d 'Print help'
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from new" -l from -d 'Start from this scenario of the list' -r
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from new" -l medium -d 'Start from a disk of this kind' -r -f -a "rotating\t''
+flash\t''
+optical\t''
+floppy\t''
+uniform\t''"
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from new" -s o -l output -d 'Write to this file, which must not exist, instead of standard output (-)' -r -F
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from new" -s h -l help -d 'Print help'
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from fit" -l format -d 'Its kind, if its first lines do not tell' -r -f -a "diskwright\t''
@@ -203,7 +208,7 @@ complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fi
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from fit" -s h -l help -d 'Print help'
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the scenarios that come with the program'
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from help" -f -a "show" -d 'Tell what happened to a disk, draw its damage, and say how long it takes to read'
-complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from help" -f -a "check" -d 'Tell whether scenarios can be used: exit status 0 if so, else 5'
+complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from help" -f -a "check" -d 'Tell whether scenarios can be used: exit status 0 if so, 5 if one cannot, 4 if one cannot be read, 2 if there is none of that name'
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from help" -f -a "schema" -d 'Write the JSON schema of scenarios'
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from help" -f -a "new" -d 'Write a scenario to start from, with everything that it may say'
 complete -c diskwright -n "__fish_diskwright_using_subcommand scenario; and __fish_seen_subcommand_from help" -f -a "fit" -d 'Estimate how a real drive works from a log of its reads, and write it down as a scenario'
@@ -324,7 +329,7 @@ complete -c diskwright -n "__fish_diskwright_using_subcommand help; and __fish_s
 complete -c diskwright -n "__fish_diskwright_using_subcommand help; and __fish_seen_subcommand_from map" -f -a "picture" -d 'Draw the map'
 complete -c diskwright -n "__fish_diskwright_using_subcommand help; and __fish_seen_subcommand_from scenario" -f -a "list" -d 'List the scenarios that come with the program'
 complete -c diskwright -n "__fish_diskwright_using_subcommand help; and __fish_seen_subcommand_from scenario" -f -a "show" -d 'Tell what happened to a disk, draw its damage, and say how long it takes to read'
-complete -c diskwright -n "__fish_diskwright_using_subcommand help; and __fish_seen_subcommand_from scenario" -f -a "check" -d 'Tell whether scenarios can be used: exit status 0 if so, else 5'
+complete -c diskwright -n "__fish_diskwright_using_subcommand help; and __fish_seen_subcommand_from scenario" -f -a "check" -d 'Tell whether scenarios can be used: exit status 0 if so, 5 if one cannot, 4 if one cannot be read, 2 if there is none of that name'
 complete -c diskwright -n "__fish_diskwright_using_subcommand help; and __fish_seen_subcommand_from scenario" -f -a "schema" -d 'Write the JSON schema of scenarios'
 complete -c diskwright -n "__fish_diskwright_using_subcommand help; and __fish_seen_subcommand_from scenario" -f -a "new" -d 'Write a scenario to start from, with everything that it may say'
 complete -c diskwright -n "__fish_diskwright_using_subcommand help; and __fish_seen_subcommand_from scenario" -f -a "fit" -d 'Estimate how a real drive works from a log of its reads, and write it down as a scenario'

@@ -7,8 +7,10 @@ use std::ops::Range;
 
 use block::Nanos;
 
+use crate::fault::killer::Killer;
 use crate::law::{Conditions, Health, Law, LawDice, Trial};
 use crate::media::{Lba, MediaModel, Row};
+use crate::scenario::kind::NamedFault as _;
 use crate::surface::Surface;
 
 /// Sorts of damage, the mildest first.
@@ -50,13 +52,13 @@ pub struct Damage {
     pub sectors: Sectors,
     /// Areas: sectors in a row of one sort.
     pub areas: [u64; Sort::ALL.len()],
-    /// How long it takes to try each damaged sector once, alone: failing and lateness, without the way there. As long as
-    /// the drive behaves as it does when it is new.
+    /// How long it takes to try each damaged sector once, alone: failing, lateness, and how long the system waits for a drive
+    /// that hangs; without the way there. As long as the drive behaves as it does when it is new.
     pub once: Nanos,
 }
 
-/// Adds up all damage.
-pub fn damage(surface: &Surface, lbas_per_sector: u64, seed: u64, now: &Conditions) -> Damage {
+/// Adds up all damage. `hang`: how long the system waits for a drive that hangs.
+pub fn damage(surface: &Surface, lbas_per_sector: u64, seed: u64, now: &Conditions, hang: Nanos) -> Damage {
     let mut damage = Damage::default();
     let mut dice = LawDice::new(seed);
     let mut last: Option<(Lba, Sort)> = None;
@@ -75,7 +77,8 @@ pub fn damage(surface: &Surface, lbas_per_sector: u64, seed: u64, now: &Conditio
         let times = (0..asked).map(|n| match law.attempt(first + n * (count / asked), 0, &mut dice, now) {
             Trial::Good(time) | Trial::Failed(time) => time.nanoseconds() as f64,
         });
-        once += times.sum::<f64>() * count as f64 / asked as f64;
+        let waited = if law.origin == Killer::KIND { hang.nanoseconds() as f64 } else { 0.0 };
+        once += times.sum::<f64>() * count as f64 / asked as f64 + waited * count as f64;
     }
     damage.once = Nanos::new(once as u64);
     damage
@@ -171,10 +174,16 @@ mod tests {
             erc: Some(Nanos::from_secs(7)),
             ..Conditions::default()
         };
-        let all = damage(&surface, 8, 1, &now);
+        let hang = Nanos::from_secs(180);
+        let all = damage(&surface, 8, 1, &now, hang);
         assert_eq!((all.sectors, all.areas), ([0, 8, 0, 24], [0, 1, 0, 2]));
         // Three bad physical sectors at seven seconds, a slow one below two.
         assert!((21..23).contains(&(all.once.nanoseconds() / 1_000_000_000)), "{:?}", all.once);
+        // Two physical sectors at which the drive hangs, too.
+        let killers = vec![Law::new(Health::Bad, Killer::KIND)];
+        let surface_of_killers = Surface::new(killers, vec![Stretch { sectors: 8..24, law: 0 }]);
+        let once = damage(&surface_of_killers, 8, 1, &now, hang).once;
+        assert!((2 * 187 - 1..=2 * 187).contains(&(once.nanoseconds() / 1_000_000_000)), "{once:?}");
         assert_eq!(cells(&surface, 80, 200).iter().filter(|(_, found)| found[3] > 0).count(), 60);
     }
 

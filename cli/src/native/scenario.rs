@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use block::Errno;
 use clap::Subcommand;
 use simulator::Scenario;
+use simulator::scenario::address::{Address, AddressError, PREFIX};
 use simulator::scenario::library::{self, OpenError};
 use simulator::scenario::schema;
 
@@ -26,7 +27,7 @@ mod svg;
 /// What to do with scenarios.
 ///
 /// A scenario is named as in the list, by one of its other names, or by a file with a / in its name or .toml at its end.
-/// With -small behind it, its twin of at most 256 MiB is meant.
+/// With -small behind it, its twin of at most 256 MiB is meant. It may have sim: before it, as where disks are named.
 #[derive(Debug, Subcommand)]
 pub enum ScenarioCommand {
     /// List the scenarios that come with the program
@@ -55,9 +56,10 @@ pub enum ScenarioCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Tell whether scenarios can be used: exit status 0 if so, else 5
+    /// Tell whether scenarios can be used: exit status 0 if so, 5 if one cannot, 4 if one cannot be read, 2 if there is none
+    /// of that name
     Check {
-        /// Their files
+        /// Their files, or sim: and a name of the list
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
@@ -68,6 +70,10 @@ pub enum ScenarioCommand {
         /// Start from this scenario of the list
         #[arg(long, value_name = "SCENARIO")]
         from: Option<String>,
+        /// Start from a disk of this kind
+        #[arg(long, value_name = "KIND", conflicts_with = "from",
+            value_parser = clap::builder::PossibleValuesParser::new(new::MEDIA.map(|(name, _)| name)))]
+        medium: Option<String>,
         /// Write to this file, which must not exist, instead of standard output (-)
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
@@ -92,7 +98,13 @@ pub fn run(command: ScenarioCommand) -> Result<u8, Failure> {
             Output::Stdout.write(text.as_bytes())
         }
         ScenarioCommand::Show { scenario, seed, width, height, svg, json } => {
-            let survey = survey::Survey::of(&open(&scenario)?, seed)?;
+            let (scenario, own_seed) = open_with_seed(&scenario)?;
+            if let (Some(here), Some(there)) = (seed, own_seed) {
+                return Err(Failure::Usage(format!(
+                    "seed is given twice: --seed {here}, and {there} with the scenario"
+                )));
+            }
+            let survey = survey::Survey::of(&scenario, seed.or(own_seed))?;
             match svg {
                 Some(path) => Output::new_file(path).write(svg::drawing(&survey).as_bytes()),
                 None if json => Output::Stdout.write(survey.json().as_bytes()),
@@ -101,8 +113,8 @@ pub fn run(command: ScenarioCommand) -> Result<u8, Failure> {
         }
         ScenarioCommand::Check { files } => Ok(check::run(&files)),
         ScenarioCommand::Schema => Output::Stdout.write(schema::text().as_bytes()),
-        ScenarioCommand::New { from, output } => {
-            let text = new::text(from.as_deref())?;
+        ScenarioCommand::New { from, medium, output } => {
+            let text = new::text(from.as_deref(), medium.as_deref())?;
             output.map_or(Output::Stdout, Output::new_file).write(text.as_bytes())
         }
         ScenarioCommand::Fit { log, output } => fit::run(&log, output.as_deref()),
@@ -111,7 +123,32 @@ pub fn run(command: ScenarioCommand) -> Result<u8, Failure> {
 
 /// The scenario that a word means.
 pub fn open(word: &str) -> Result<Scenario, Failure> {
-    library::open(word).map_err(failure)
+    match open_with_seed(word)? {
+        (scenario, None) => Ok(scenario),
+        (_, Some(_)) => Err(Failure::Usage(format!("{word}: a seed says nothing here; leave it out"))),
+    }
+}
+
+/// The scenario that a word means, which may be an address as rescues take it; and the seed that it names.
+fn open_with_seed(word: &str) -> Result<(Scenario, Option<u64>), Failure> {
+    let is_file = |word: &str| word.contains('/') || word.ends_with(".toml") || word.ends_with(".toml-small");
+    let text = match word.starts_with(PREFIX) || is_file(word) {
+        true => word.to_owned(),
+        false => format!("{PREFIX}{word}"),
+    };
+    let Some(address) = Address::parse(&text) else {
+        return Ok((library::open(word).map_err(failure)?, None));
+    };
+    let wrong = |error| match error {
+        AddressError::Grammar(text) => Failure::Usage(text),
+        AddressError::Open(error) => failure(error),
+    };
+    let address = address.map_err(wrong)?;
+    if address.access.is_some() {
+        let reason = "access says how the disk is read, and nothing of the disk; leave it out";
+        return Err(Failure::Usage(format!("{word}: {reason}")));
+    }
+    Ok((address.scenario().map_err(wrong)?, address.seed))
 }
 
 /// Why there is none.

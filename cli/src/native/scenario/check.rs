@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use simulator::scenario::address::PREFIX;
 use simulator::scenario::{RescueAdvice, ScenarioError, library};
 
 use super::describe::size;
@@ -32,15 +33,28 @@ pub(super) fn run(files: &[PathBuf]) -> u8 {
 
 fn check(path: &Path) -> Result<String, Failure> {
     let file = path.display().to_string();
-    let scenario = library::read(&file).map_err(super::failure)?;
+    let scenario = match file.starts_with(PREFIX) {
+        true => super::open(&file)?,
+        false => library::read(&file).map_err(super::failure)?,
+    };
     advice(&file, &scenario.rescue)?;
     if let Some(small) = &scenario.small.rescue {
         advice(&file, small)?;
     }
+    // Names mean scenarios of the list first, so that this one cannot be reached by them.
+    let is_own = library::text_of(&scenario.name).is_some() && file.starts_with(PREFIX);
+    let taken = |name: &&String| !is_own && library::text_of(name).is_some();
+    let taken: Vec<String> =
+        scenario.head.aliases.iter().filter(taken).map(|name| format!("{name:?}")).collect();
+    let note = match taken.as_slice() {
+        [] => String::new(),
+        names => format!("; the name {} means another one of the list", names.join(" and ")),
+    };
     let [medium, bytes, faults] = [
         scenario.medium_name.to_owned(),
         size(scenario.medium.bytes()),
         match scenario.faults.len() {
+            0 if scenario.replay.is_some() => "a log answers".to_owned(),
             0 => "nothing wrong with it".to_owned(),
             1 => "one fault".to_owned(),
             count => format!("{count} faults"),
@@ -50,7 +64,7 @@ fn check(path: &Path) -> Result<String, Failure> {
         None => String::new(),
         Some(small) => format!("; its small twin has {}", size(small?.medium.bytes())),
     };
-    Ok(format!("{file}: good: {medium} of {bytes}, {faults}{twin}"))
+    Ok(format!("{file}: good: {medium} of {bytes}, {faults}{twin}{note}"))
 }
 
 /// Whether `diskwright rescue` understands these options.

@@ -16,6 +16,8 @@ struct Entry<'a> {
     size_bytes: u64,
     description: String,
     faults: Vec<&'a str>,
+    /// Whether the log of a real drive answers.
+    recorded: bool,
     /// Whether it is the small twin of the scenario before it.
     small_twin: bool,
 }
@@ -31,6 +33,7 @@ impl Entry<'_> {
             size_bytes: scenario.medium.bytes(),
             description: description(scenario),
             faults,
+            recorded: scenario.replay.is_some(),
             small_twin: scenario.is_small,
         }
     }
@@ -52,8 +55,9 @@ pub(super) fn text(all: &[Scenario]) -> String {
             aliases => format!(" ({})", aliases.join(", ")),
         };
         let name = format!("{}{also}", entry.name);
-        let faults =
-            if entry.faults.is_empty() { "nothing wrong".to_owned() } else { entry.faults.join(", ") };
+        let mut faults = entry.faults.clone();
+        faults.extend(entry.recorded.then_some("recorded"));
+        let faults = if faults.is_empty() { "nothing wrong".to_owned() } else { faults.join(", ") };
         text.push_str(&format!("{name:<30} {:>8}  {:<9}  {faults}\n", size(entry.size_bytes), entry.medium));
         text.push_str(&filled(first_sentence(&entry.description), 80, "    "));
     }

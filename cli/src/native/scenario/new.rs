@@ -3,13 +3,14 @@
 //! Owns how the schema is turned into comments. Must not know what any key means.
 
 use serde_json::Value;
+use simulator::scenario::address::PREFIX;
 use simulator::scenario::library;
 use simulator::scenario::schema;
 
 use super::describe::filled;
 use crate::native::Failure;
 
-/// A disk with the most usual fault: what everybody starts from who names nothing else.
+/// What all begin with.
 const START: &str = "\
 # A scenario: a disk, and what happened to it. 'diskwright scenario check FILE' tells whether it can be used,
 # 'diskwright scenario show FILE' draws it. Below all that is set, everything else that may be is listed.
@@ -18,19 +19,103 @@ description = \"\"\"
 What happened to this disk, and why it is hard to rescue.\"\"\"
 seed = 1
 
+";
+
+/// Disks with the most usual fault of their kind, by what the command line calls them; the first one is what everybody
+/// starts from who names none.
+pub(super) const MEDIA: [(&str, &str); 5] = [
+    (
+        "rotating",
+        "\
+# A hard disk: a class, and what is different on this one.
 [disk]
 medium = \"hard-disk\"
 profile = \"d35_1t\"
 size = \"1 TB\"
 
+# Latent errors in clusters.
 [[fault]]
 kind = \"clusters\"
 count = 20
-";
+",
+    ),
+    (
+        "flash",
+        "\
+# A solid-state drive, a stick or a card: a class, and what is different on this one.
+[disk]
+medium = \"flash\"
+profile = \"ssd_128\"
+
+# Pages that do not come out at once, or not at all.
+[[fault]]
+kind = \"flash-errors\"
+count = 200
+",
+    ),
+    (
+        "optical",
+        "\
+# A disc in a drive; another drive reads other sectors of it.
+[disk]
+medium = \"optical\"
+profile = \"cd\"
+drive = \"a\"
+
+# A scratch from the inside to the outside, in millimetres.
+[[fault]]
+kind = \"disc-scratch\"
+radius = [41.2, 43.7]
+width = 4.1
+",
+    ),
+    (
+        "floppy",
+        "\
+# A floppy disk of this format.
+[disk]
+medium = \"floppy\"
+profile = \"3.5-1440\"
+
+# Sectors that come now and then, and sectors that do not.
+[[fault]]
+kind = \"floppy-weak\"
+weak = 12
+bad = 5
+
+# The drive's own tries are few.
+[rescue]
+options = [\"--retry-passes=5\"]
+",
+    ),
+    (
+        "uniform",
+        "\
+# Anything of which only these times are known: a tape, an old cartridge.
+[disk]
+medium = \"uniform\"
+size = \"1 GB\"
+sector = 512
+sector-time = \"50 us\"
+seek = \"20 ns\"
+recovery = \"2 s\"
+
+# Two bad stretches, as shares of the disk.
+[[fault]]
+kind = \"region\"
+health = \"bad\"
+shares = [[0.2, 0.2001], [0.7, 0.7002]]
+",
+    ),
+];
 
 /// The text of a scenario of the list, or of a new one with all keys explained.
-pub(super) fn text(from: Option<&str>) -> Result<String, Failure> {
-    let Some(from) = from else { return Ok(START.to_owned() + &reference(&schema::schema())) };
+pub(super) fn text(from: Option<&str>, medium: Option<&str>) -> Result<String, Failure> {
+    let Some(from) = from else {
+        let chosen = MEDIA.iter().find(|(name, _)| medium == Some(name)).unwrap_or(&MEDIA[0]);
+        return Ok(START.to_owned() + chosen.1 + &reference(&schema::schema()));
+    };
+    let from = from.strip_prefix(PREFIX).unwrap_or(from);
     match library::text_of(from) {
         Some(text) => Ok(text.to_owned()),
         None => Err(library::open(from).map_or_else(super::failure, |_| {
@@ -145,8 +230,11 @@ mod tests {
 
     #[test]
     fn a_new_scenario_can_be_used_and_mentions_every_key() {
-        let text = text(None).unwrap_or_else(|failure| panic!("{failure}"));
-        Scenario::parse("new", "new.toml", &text).unwrap_or_else(|error| panic!("{error}"));
+        for (medium, _) in MEDIA {
+            let text = text(None, Some(medium)).unwrap_or_else(|failure| panic!("{failure}"));
+            Scenario::parse("new", "new.toml", &text).unwrap_or_else(|error| panic!("{medium}: {error}"));
+        }
+        let text = text(None, None).unwrap_or_else(|failure| panic!("{failure}"));
         fn look(value: &Value, text: &str) {
             for (key, value) in value["properties"].as_object().into_iter().flatten() {
                 let is_section = value.get("$ref").is_some() && text.contains(&format!("# [{key}]"));

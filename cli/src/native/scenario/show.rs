@@ -32,7 +32,8 @@ fn text(survey: &Survey, width: usize, height: usize) -> String {
         text.push_str(&format!("{} {said}\n", swatch(ink)));
     }
     text.push_str(&format!(
-        "{} healthy; small letters: less than half of the cell is damaged\n",
+        "{} healthy; small letters: less than half of the cell is damaged; at the right: the healthy speed in the middle of \
+         the line\n",
         swatch(HEALTHY)
     ));
     text

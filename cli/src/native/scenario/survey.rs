@@ -87,7 +87,10 @@ impl Survey {
         let shape = disk.shape();
         let logical = u64::from(shape.logical);
         let drive = disk.drive();
-        let damage = survey::damage(&drive.surface, shape.lbas_per_sector(), seed, &drive.conditions);
+        let system = scenario.system_options(None);
+        let hang = system.timeout.nanoseconds().saturating_mul(u64::from(system.retries) + 1);
+        let (group, hang) = (shape.lbas_per_sector(), Nanos::new(hang));
+        let damage = survey::damage(&drive.surface, group, seed, &drive.conditions, hang);
         let speeds = survey::speeds(&mut *scenario.medium.build(seed).medium, SPEEDS);
         let pass = survey::healthy_pass(&speeds, shape.logical);
         let part = |sort: Sort| Part {
