@@ -14,8 +14,8 @@ use block::{ByteRange, Offset, RangeSet};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rig::wait_until;
+use simulator::LogicalUnit;
 use simulator::scenario::library;
-use simulator::{LogicalUnit, truth};
 use tempfile::TempDir;
 
 /// A disk of 8 MiB with sectors of 512 bytes: bad ones alone, in a pair, across a page, and at the end.
@@ -190,7 +190,8 @@ fn unit(disk: &str) -> LogicalUnit {
 
 /// What no attempt brings.
 fn lost(disk: &str) -> RangeSet {
-    truth::lost(unit(disk).system_mut().disk_mut())
+    let scenario = library::open(disk).unwrap_or_else(|e| panic!("{disk}: {e}"));
+    scenario.lost(scenario.seed()).expect("a disk")
 }
 
 /// Every unit of `bytes` bytes that has something of `set` in it, on a disk of `size`.
