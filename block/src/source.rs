@@ -5,6 +5,7 @@
 //! Damage is data: a bad sector is a reply. Only what says nothing about the medium, such as a lost device, is an
 //! error. A kind of source is one file in `source/`.
 
+use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 
@@ -80,8 +81,19 @@ pub trait ReadQueue {
     /// Replies come in any order.
     fn complete(&mut self, wait: Option<Nanos>) -> Option<Completion>;
 
-    /// Number of reads whose completion has not been returned.
+    /// Number of reads whose completion has not been returned, without those that keep nobody waiting any more: see
+    /// [`ReadQueue::leave_behind`].
     fn in_flight(&self) -> usize;
+
+    /// Whether a read that is not answered may keep others from nothing. If not, who leaves one behind has to wait for it
+    /// all the same.
+    fn can_leave_behind(&self) -> bool {
+        false
+    }
+
+    /// Says that nobody waits for a read any more. From when it is sure that the source answers others meanwhile, it is
+    /// not in flight. Its completion comes all the same, however late.
+    fn leave_behind(&mut self, _ticket: Ticket) {}
 }
 
 /// A read to start.
@@ -212,6 +224,9 @@ pub enum Good {
     All,
     /// The first so many bytes.
     Prefix(usize),
+    /// These, always with damage: what a source brings that reads on behind a place that failed. In order, not empty, not
+    /// touching. See [`ReadReply::of_pieces`].
+    Pieces(Vec<Range<usize>>),
 }
 
 /// Why a medium did not give a byte.
@@ -241,11 +256,49 @@ impl ReadReply {
         ReadReply { good: Good::Prefix(0), damage: Some(damage) }
     }
 
+    /// These ranges of a request of `length` bytes were read, and `damage` tells why not the others. They must be in
+    /// order and within the request; they may be empty or touch.
+    pub fn of_pieces(
+        pieces: impl IntoIterator<Item = Range<usize>>,
+        length: usize,
+        damage: Damage,
+    ) -> ReadReply {
+        let mut joined: Vec<Range<usize>> = Vec::new();
+        for piece in pieces {
+            debug_assert!(piece.end <= length);
+            match joined.last_mut() {
+                _ if piece.is_empty() => {}
+                Some(last) if last.end == piece.start => last.end = piece.end,
+                _ => joined.push(piece),
+            }
+        }
+        let good = match joined.as_slice() {
+            [] => Good::Prefix(0),
+            [only] if only.start == 0 => Good::Prefix(only.end),
+            _ => Good::Pieces(joined),
+        };
+        ReadReply { good, damage: Some(damage) }
+    }
+
     /// Number of good bytes at the start of a request of `length` bytes.
     pub fn good_bytes(&self, length: usize) -> usize {
-        match self.good {
+        match &self.good {
             Good::All => length,
-            Good::Prefix(bytes) => bytes.min(length),
+            Good::Prefix(bytes) => *bytes.min(&length),
+            Good::Pieces(pieces) => {
+                pieces.first().filter(|piece| piece.start == 0).map_or(0, |piece| piece.end)
+            }
+        }
+    }
+
+    /// The good ranges of a request of `length` bytes: in order, not empty, not touching.
+    pub fn pieces(&self, length: usize) -> Vec<Range<usize>> {
+        match &self.good {
+            Good::Pieces(pieces) => pieces.clone(),
+            Good::All | Good::Prefix(_) => match self.good_bytes(length) {
+                0 => Vec::new(),
+                good => std::iter::once(0..good).collect(),
+            },
         }
     }
 }
@@ -370,6 +423,36 @@ pub enum SourceError {
         /// What was done.
         what: &'static str,
     },
+    /// The way to a source elsewhere is cut: the medium was not asked.
+    #[error("{}: the connection was lost at {at}: {cause}", device.display())]
+    Disconnected {
+        /// Its name.
+        device: PathBuf,
+        /// Where it was being read.
+        at: Offset,
+        /// What is known of why.
+        cause: String,
+    },
+    /// A source elsewhere cannot be reached.
+    #[error("{}: {cause}", device.display())]
+    Unreachable {
+        /// Its name.
+        device: PathBuf,
+        /// Why not.
+        cause: String,
+    },
+    /// Something else is there now under the same name.
+    #[error(
+        "{}: this is not what it was: {difference}; nothing more is read from it. Bring back what was there, and run the \
+         same command again",
+        device.display()
+    )]
+    Another {
+        /// Its name.
+        device: PathBuf,
+        /// What tells it from the lost one.
+        difference: String,
+    },
     /// No device with the identity of the lost one is there.
     #[error("{}: no device with the same identity ({identity}) is connected", device.display())]
     NotFound {
@@ -381,6 +464,12 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    /// Whether the source may come back.
+    pub fn is_loss(&self) -> bool {
+        use SourceError::{Disappeared, Disconnected, Gone, Unreachable};
+        matches!(self, Gone { .. } | Disappeared { .. } | Disconnected { .. } | Unreachable { .. })
+    }
+
     /// The system's error number, if it is about one.
     pub fn errno(&self) -> Option<Errno> {
         match self {
@@ -393,6 +482,9 @@ impl SourceError {
             | SourceError::TimeIsUp { .. }
             | SourceError::Unsupported { .. }
             | SourceError::Unanswered { .. }
+            | SourceError::Disconnected { .. }
+            | SourceError::Unreachable { .. }
+            | SourceError::Another { .. }
             | SourceError::NotFound { .. } => None,
         }
     }
@@ -440,3 +532,38 @@ macro_rules! pass_on {
 
 pass_on!(Box<S>);
 pass_on!(&mut S);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ranges, from their starts and ends.
+    fn ranges(ends: &[(usize, usize)]) -> Vec<Range<usize>> {
+        ends.iter().map(|(start, end)| *start..*end).collect()
+    }
+
+    #[test]
+    fn pieces_that_begin_at_the_start_and_end_at_one_place_are_a_prefix() {
+        let damage = Damage::new(Errno::EIO);
+        let good = |ends: &[_]| ReadReply::of_pieces(ranges(ends), 100, damage).good;
+        assert_eq!(good(&[]), Good::Prefix(0));
+        assert_eq!(good(&[(0, 10), (10, 30), (30, 30)]), Good::Prefix(30));
+        assert_eq!(good(&[(0, 10), (20, 30), (30, 40)]), Good::Pieces(ranges(&[(0, 10), (20, 40)])));
+        assert_eq!(good(&[(5, 100)]), Good::Pieces(ranges(&[(5, 100)])));
+    }
+
+    #[test]
+    fn good_bytes_are_those_at_the_start_and_pieces_are_all() {
+        let reply = |good| ReadReply { good, damage: Some(Damage::new(Errno::EIO)) };
+        for (good, leading, pieces) in [
+            (Good::Pieces(ranges(&[(0, 10), (20, 40)])), 10, ranges(&[(0, 10), (20, 40)])),
+            (Good::Pieces(ranges(&[(5, 100)])), 0, ranges(&[(5, 100)])),
+            (Good::Prefix(0), 0, Vec::new()),
+            (Good::Prefix(7), 7, ranges(&[(0, 7)])),
+            (Good::All, 100, ranges(&[(0, 100)])),
+        ] {
+            let reply = reply(good);
+            assert_eq!((reply.good_bytes(100), reply.pieces(100)), (leading, pieces));
+        }
+    }
+}

@@ -3,13 +3,14 @@
 //! Owns buffers, reads in flight and the holes of the source. Must not know maps, sinks or strategies.
 //!
 //! Far from damage a sweep is read in pieces, several at a time where the source likes that. A piece is a row of whole
-//! requests. One that does not come back whole is never shown: the reader says so, drops all that is ahead, waits
-//! until the source has nothing in flight, and goes on one request at a time.
+//! requests. Of one that does not come back whole only the requests before the first failure are shown: then the reader
+//! says so, drops all that is ahead, waits until the source has nothing in flight, and goes on one request at a time.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 
 use block::{
-    BlockSource, Buffer, ByteRange, Completion, ExtentKind, Good, Nanos, Offset, Patience, ReadQueue,
+    BlockSource, Buffer, ByteRange, Completion, Extent, ExtentKind, Good, Nanos, Offset, Patience, ReadQueue,
     ReadReply, ReadRequest, SourceError, Ticket, buffer,
 };
 
@@ -30,10 +31,12 @@ pub(crate) struct Reader<'a> {
     plan: Option<(Sweep, Offset)>,
     /// A single read on its way.
     single: Option<Ticket>,
-    /// A single read that nobody waits for any more.
-    left_behind: Option<LeftBehind>,
-    /// What is known about holes: a stretch of one kind.
-    extent: Option<block::Extent>,
+    /// Reads that nobody waits for any more.
+    left_behind: Vec<LeftBehind>,
+    /// Where a piece broke of which the first requests were whole.
+    broken_at: Option<Offset>,
+    /// What is known about holes: touching stretches, in order.
+    extents: Vec<Extent>,
     /// Whether data is not read, because the destination can share it.
     shares: bool,
 }
@@ -55,7 +58,7 @@ enum Asked {
 }
 
 /// A read that took too long.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LeftBehind {
     ticket: Ticket,
     /// What it was to read.
@@ -66,7 +69,7 @@ pub(crate) struct LeftBehind {
 
 /// A piece of a sweep.
 pub(crate) enum Fetched {
-    /// Read whole.
+    /// Read whole; `range` may be less than what was asked for.
     Data { range: ByteRange, buffer: Buffer },
     /// Zeros that nobody stored.
     Hole { range: ByteRange },
@@ -88,8 +91,9 @@ impl<'a> Reader<'a> {
             arrived: BTreeMap::new(),
             plan: None,
             single: None,
-            left_behind: None,
-            extent: None,
+            left_behind: Vec::new(),
+            broken_at: None,
+            extents: Vec::new(),
         }
     }
 
@@ -103,6 +107,9 @@ impl<'a> Reader<'a> {
     pub(crate) fn piece(&mut self, sweep: &Sweep, at: Offset, wait: Option<Nanos>) -> Option<Fetched> {
         let continues = self.plan.as_ref().is_some_and(|(planned, _)| planned == sweep)
             && self.pieces.front().is_none_or(|piece| near_end(piece.range, sweep) == at);
+        if self.broken_at.take() == Some(at) {
+            return Some(Fetched::Broken);
+        }
         if !continues {
             self.drop_ahead();
             self.plan = Some((sweep.clone(), at));
@@ -131,10 +138,18 @@ impl<'a> Reader<'a> {
                 self.fill(sweep);
                 Some(Fetched::Data { range, buffer: completion.buffer })
             }
-            _ => {
-                self.pool.push(completion.buffer);
+            result => {
                 self.drop_ahead();
-                Some(Fetched::Broken)
+                let whole = result.ok().and_then(|reply| whole_requests(sweep, range, &reply));
+                let mut buffer = completion.buffer;
+                let Some(whole) = whole else {
+                    self.pool.push(buffer);
+                    return Some(Fetched::Broken);
+                };
+                self.broken_at = Some(sweep.after(whole));
+                let from = (whole.start() - range.start()) as usize;
+                buffer.copy_within(from..from + whole.length() as usize, 0);
+                Some(Fetched::Data { range: whole, buffer })
             }
         }
     }
@@ -160,8 +175,8 @@ impl<'a> Reader<'a> {
         let ticket = match self.single {
             Some(ticket) => ticket,
             None => {
-                let late = self.left_behind.map(|late| late.ticket);
-                self.arrived.retain(|ticket, _| Some(*ticket) == late);
+                let left_behind = &self.left_behind;
+                self.arrived.retain(|ticket, _| left_behind.iter().any(|late| late.ticket == *ticket));
                 let mut buffer = self.buffer(length);
                 match (wait, self.source.queue()) {
                     (Some(_), Some(queue)) => {
@@ -181,23 +196,59 @@ impl<'a> Reader<'a> {
         Some((completion.buffer, completion.result))
     }
 
+    /// Whether the source answers others while it does not answer one.
+    pub(crate) fn can_leave_behind(&mut self) -> bool {
+        self.source.queue().is_some_and(|queue| queue.can_leave_behind())
+    }
+
     /// Leaves the single read of `range` behind that began at `started`.
     pub(crate) fn leave_behind(&mut self, range: ByteRange, started: Nanos) {
-        self.left_behind = self.single.take().map(|ticket| LeftBehind { ticket, range, started });
+        if let Some(ticket) = self.single.take() {
+            self.forsake(LeftBehind { ticket, range, started });
+        }
     }
 
-    /// The read that was left behind, until [`Reader::late`] has returned it.
-    pub(crate) fn left_behind(&self) -> Option<LeftBehind> {
-        self.left_behind
+    /// Leaves all pieces behind; the first one has been waited for since `started`.
+    pub(crate) fn leave_ahead_behind(&mut self, started: Nanos) {
+        for Piece { range, how } in std::mem::take(&mut self.pieces) {
+            if let Asked::Read(ticket) = how {
+                self.forsake(LeftBehind { ticket, range, started });
+            }
+        }
+        self.plan = None;
     }
 
-    /// What a read brought that was left behind: a buffer and the number of good bytes in it. `None` if it has not
-    /// arrived after `wait`.
-    pub(crate) fn late(&mut self, late: LeftBehind, wait: Option<Nanos>) -> Option<(Buffer, usize)> {
-        let Completion { buffer, result, .. } = self.await_ticket(late.ticket, wait)?;
-        self.left_behind = None;
-        let good = result.map_or(0, |reply| reply.good_bytes(late.range.length() as usize));
-        Some((buffer, good))
+    fn forsake(&mut self, late: LeftBehind) {
+        self.left_behind.push(late);
+        let has_arrived = self.arrived.contains_key(&late.ticket);
+        if let Some(queue) = self.source.queue().filter(|_| !has_arrived) {
+            queue.leave_behind(late.ticket);
+        }
+    }
+
+    /// The first of the reads that were left behind, while they keep the source from answering others.
+    pub(crate) fn busy_with(&mut self) -> Option<LeftBehind> {
+        let is_busy = self.single.is_none() && self.pieces.is_empty() && self.queue_len() > 0;
+        let arrived = &self.arrived;
+        let mut open = self.left_behind.iter().filter(|late| !arrived.contains_key(&late.ticket));
+        open.next().filter(|_| is_busy).copied()
+    }
+
+    /// Waits until nothing that was left behind keeps the source busy; `None` if something does after `wait`.
+    pub(crate) fn settle(&mut self, wait: Option<Nanos>) -> Option<()> {
+        while self.busy_with().is_some() {
+            self.receive(wait)?;
+        }
+        Some(())
+    }
+
+    /// What a read brought that was left behind: a buffer, and the good ranges in it. `None` if none has arrived.
+    pub(crate) fn late(&mut self) -> Option<(LeftBehind, Buffer, Vec<Range<usize>>)> {
+        let index = self.left_behind.iter().position(|late| self.arrived.contains_key(&late.ticket))?;
+        let late = self.left_behind.remove(index);
+        let Completion { buffer, result, .. } = self.arrived.remove(&late.ticket)?;
+        let pieces = result.map_or(Vec::new(), |reply| reply.pieces(late.range.length() as usize));
+        Some((late, buffer, pieces))
     }
 
     /// Takes a buffer back.
@@ -213,7 +264,7 @@ impl<'a> Reader<'a> {
 
     /// The source may be another one now.
     pub(crate) fn forget_extents(&mut self) {
-        self.extent = None;
+        self.extents.clear();
     }
 
     fn fill(&mut self, sweep: &Sweep) {
@@ -243,15 +294,16 @@ impl<'a> Reader<'a> {
             crate::Direction::Forwards => at,
             crate::Direction::Backwards => at.saturating_back(1),
         };
-        if !self.extent.is_some_and(|extent| extent.range.contains(byte)) {
+        let mut extent = extent_at(&self.extents, byte);
+        if extent.is_none() {
             let ahead = match sweep.direction {
                 crate::Direction::Forwards => ByteRange::new(at, EXTENTS_BYTES),
                 crate::Direction::Backwards => ByteRange::between(at.saturating_back(EXTENTS_BYTES), at),
             };
-            let extents = self.source.extents(ahead.overlap(sweep.range));
-            self.extent = extents.into_iter().find(|extent| extent.range.contains(byte));
+            self.extents = self.source.extents(ahead.overlap(sweep.range));
+            extent = extent_at(&self.extents, byte);
         }
-        let extent = self.extent.filter(|extent| extent.kind == ExtentKind::Hole || self.shares)?;
+        let extent = extent.filter(|extent| extent.kind == ExtentKind::Hole || self.shares)?;
         let largest = (HOLE_PIECE_BYTES / sweep.unit * sweep.unit).max(sweep.unit);
         let piece = sweep.piece_at(at, largest)?;
         let common = piece.overlap(extent.range);
@@ -293,7 +345,7 @@ impl<'a> Reader<'a> {
     fn receive(&mut self, wait: Option<Nanos>) -> Option<()> {
         let completion = self.source.queue()?.complete(wait)?;
         let is_wanted = self.single == Some(completion.ticket)
-            || self.left_behind.is_some_and(|late| late.ticket == completion.ticket)
+            || self.left_behind.iter().any(|late| late.ticket == completion.ticket)
             || self.pieces.iter().any(|p| p.how == Asked::Read(completion.ticket));
         if is_wanted {
             self.arrived.insert(completion.ticket, completion);
@@ -311,9 +363,67 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The stretch that `byte` lies in.
+fn extent_at(extents: &[Extent], byte: Offset) -> Option<Extent> {
+    let index = extents.partition_point(|extent| extent.range.end() <= byte);
+    extents.get(index).filter(|extent| extent.range.contains(byte)).copied()
+}
+
+/// The requests of a piece that come before the first failure, if there are any.
+fn whole_requests(sweep: &Sweep, piece: ByteRange, reply: &ReadReply) -> Option<ByteRange> {
+    reply.damage?;
+    let place = |at: usize| piece.start() + at as u64;
+    let pieces = reply.pieces(piece.length() as usize);
+    let near = match sweep.direction {
+        crate::Direction::Forwards => pieces.first(),
+        crate::Direction::Backwards => pieces.last(),
+    };
+    let good = near.map(|near| ByteRange::between(place(near.start), place(near.end)))?;
+    let origin = near_end(piece, sweep);
+    let mut at = origin;
+    // The first and the last request of a sweep may cross multiples of its unit.
+    while let Some(request) = sweep.request_at(at).filter(|request| good.covers(*request)) {
+        at = sweep.after(request);
+    }
+    let whole = ByteRange::between(origin.min(at), origin.max(at));
+    (!whole.is_empty()).then_some(whole)
+}
+
 fn near_end(range: ByteRange, sweep: &Sweep) -> Offset {
     match sweep.direction {
         crate::Direction::Forwards => range.start(),
         crate::Direction::Backwards => range.end(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use block::{Damage, Errno};
+    use map::Phase;
+
+    use super::*;
+    use crate::{Direction, EndsAt, IfUnread, Stage};
+
+    #[test]
+    fn of_a_piece_that_breaks_only_whole_requests_are_kept() {
+        let place = |start: u64, end: u64| ByteRange::between(Offset::new(start), Offset::new(end));
+        let whole = |direction, domain: (u64, u64), piece: (u64, u64), good: std::ops::Range<usize>| {
+            let stage = Stage { phase: Phase::Copying, pass: 1, round: 1, direction };
+            let (if_unread, ends_at) = (IfUnread::NonTrimmed, EndsAt::Damage);
+            let range = place(domain.0, domain.1);
+            let sweep = Sweep { range, unit: 100, direction, stage, if_unread, ends_at };
+            let piece = place(piece.0, piece.1);
+            let reply = ReadReply::of_pieces([good], piece.length() as usize, Damage::new(Errno::EIO));
+            whole_requests(&sweep, piece, &reply).map(|r| (r.start().bytes(), r.end().bytes()))
+        };
+        let (up, down) = (Direction::Forwards, Direction::Backwards);
+        assert_eq!(whole(up, (30, 900), (30, 500), 0..300), Some((30, 300)));
+        assert_eq!(whole(up, (30, 900), (30, 500), 0..69), None);
+        assert_eq!(whole(up, (30, 900), (30, 500), 1..300), None);
+        // One request, although it crosses a multiple.
+        assert_eq!(whole(up, (90, 120), (90, 120), 0..20), None);
+        assert_eq!(whole(down, (30, 850), (400, 850), 210..450), Some((700, 850)));
+        assert_eq!(whole(down, (30, 850), (400, 850), 401..450), None);
+        assert_eq!(whole(down, (90, 120), (90, 120), 15..30), None);
     }
 }

@@ -65,13 +65,15 @@ pub struct Tried<'a> {
     pub unit: u64,
     /// Order of the reads.
     pub direction: Direction,
-    /// Bytes copied, from the start of the range.
+    /// Bytes copied.
     pub copied: u64,
+    /// How many of these lie at the start of the range, before anything that could not be read.
+    pub leading: u64,
     /// Bytes that could not be read.
     pub failed: u64,
     /// Why not.
     pub errno: Option<Errno>,
-    /// What was read; empty where nobody looked, as in holes.
+    /// What was read, as far as it leads; empty where nobody looked, as in holes.
     pub data: &'a [u8],
     /// How long it took.
     pub took: Nanos,

@@ -179,10 +179,9 @@ impl Reader {
         at: Offset,
         bytes: &mut [u8],
     ) -> Result<(usize, Option<Damage>), SourceError> {
-        let (mut good, damage) = match self.read_once(at, bytes)? {
-            ReadReply { good, damage: None } => return Ok((length_of(&good, bytes.len()), None)),
-            ReadReply { good, damage: Some(damage) } => (length_of(&good, bytes.len()), damage),
-        };
+        let reply = self.read_once(at, bytes)?;
+        let mut good = reply.good_bytes(bytes.len());
+        let Some(damage) = reply.damage else { return Ok((good, None)) };
         if bytes.len() as u64 <= self.sector() {
             return Ok((good, Some(damage)));
         }
@@ -193,7 +192,7 @@ impl Reader {
             let length = (end - start) as usize;
             match self.read_once(start, &mut bytes[good..good + length])? {
                 ReadReply { good: Good::All, damage: None } => good += length,
-                ReadReply { good: Good::Prefix(_), damage: None } => return Ok((good, None)),
+                ReadReply { damage: None, .. } => return Ok((good, None)),
                 ReadReply { damage: Some(damage), .. } => return Ok((good, Some(damage))),
             }
         }
@@ -230,13 +229,6 @@ impl Reader {
 
     fn sector(&self) -> u64 {
         u64::from(self.sector)
-    }
-}
-
-fn length_of(good: &Good, length: usize) -> usize {
-    match good {
-        Good::All => length,
-        Good::Prefix(bytes) => (*bytes).min(length),
     }
 }
 

@@ -4,8 +4,8 @@
 
 use block::source::{Examined, Row};
 use block::{
-    Buffer, ByteRange, Damage, Errno, Good, Nanos, Offset, Patience, ReadReply, Recovery, SinkError,
-    SourceError,
+    Buffer, ByteRange, Damage, Errno, Good, Nanos, Offset, Patience, RangeSet, ReadReply, Recovery,
+    SinkError, SourceError,
 };
 use map::{Phase, Status};
 
@@ -65,7 +65,14 @@ impl<'a> Rescue<'a> {
             return Ok(None);
         }
         let started = self.clock.now();
-        let fetched = self.watched(sweep.range, |reader, wait| reader.piece(sweep, at, wait))?;
+        // Elsewhere a joined read is waited for: one by one its requests would only wait behind it.
+        let patience = if self.reader.can_leave_behind() { self.options.patience } else { Patience::Endless };
+        let piece = |reader: &mut Reader<'a>, wait| reader.piece(sweep, at, wait);
+        let Some(fetched) = self.watched_for(patience, sweep.range, piece)? else {
+            self.reader.leave_ahead_behind(started);
+            self.clean = 0;
+            return Ok(None);
+        };
         let took = self.clock.now().since(started);
         let (range, written) = match fetched {
             Fetched::Broken => {
@@ -112,8 +119,9 @@ impl<'a> Rescue<'a> {
             self.clean = 0;
         }
         let (unit, direction) = (sweep.unit, sweep.direction);
+        let copied = range.length();
         let tried =
-            Tried { range, unit, direction, copied: range.length(), failed: 0, errno: None, data, took };
+            Tried { range, unit, direction, copied, leading: copied, failed: 0, errno: None, data, took };
         let last = match direction {
             // One read reaches the end of a short range even across a multiple of the unit.
             _ if range.length() <= unit => range,
@@ -292,7 +300,7 @@ impl<'a> Rescue<'a> {
     /// With `prove`, a device that is there again must also read what it read last: one that does has come back, and was
     /// thrown out by the request.
     fn await_device(&mut self, error: SourceError, request: ByteRange, prove: bool) -> Result<Return, Stop> {
-        let is_lost = matches!(error, SourceError::Gone { .. } | SourceError::Disappeared { .. });
+        let is_lost = error.is_loss();
         if !is_lost || self.options.marking == Marking::AtOnce {
             return Err(Stop::Failed(Trouble::Source(error)));
         }
@@ -326,6 +334,8 @@ impl<'a> Rescue<'a> {
                     error = next;
                     continue;
                 }
+                // Waiting would not make it the right one.
+                Err(next @ SourceError::Another { .. }) => return Err(Stop::Failed(Trouble::Source(next))),
                 Err(_) => continue,
             }
             self.clean = 0;
@@ -342,30 +352,49 @@ impl<'a> Rescue<'a> {
         }
     }
 
-    /// Waits until the source is done with a read that was left behind: another one would only wait for it, too. What it
-    /// brings after all is kept.
+    /// Waits until nothing that was left behind keeps the source busy: another read would only wait for it, too. What comes
+    /// after all is kept.
     pub(super) fn await_left_behind(&mut self, sweep: &Sweep) -> Result<(), Stop> {
-        let Some(late) = self.reader.left_behind() else { return Ok(()) };
-        let interrupt = self.interrupt;
-        let brought = self.watched(late.range, |reader, wait| {
-            let brought = reader.late(late, wait);
-            // It is marked already, so that nobody who wants to leave has to wait for it.
-            brought.map(Some).or_else(|| interrupt().then_some(None))
-        })?;
-        let Some((buffer, copied)) = brought else { return self.check_interrupt() };
-        if copied > 0 {
+        if let Some(late) = self.reader.busy_with() {
+            let interrupt = self.interrupt;
+            self.watched(late.range, |reader, wait| {
+                // It is marked already, so that nobody who wants to leave has to wait for it.
+                reader.settle(wait).or_else(|| interrupt().then_some(()))
+            })?;
+            if self.reader.busy_with().is_some() {
+                self.check_interrupt()?;
+            }
+        }
+        while let Some((late, buffer, pieces)) = self.reader.late() {
             let took = self.clock.now().since(late.started);
-            let good = ByteRange::new(late.range.start(), copied as u64);
-            let data = &buffer[..copied];
-            self.write(|writer| writer.write(good, data, sweep.unit))?;
-            self.book.change(good, Status::Finished);
-            self.burst.good(good);
-            self.rates.read(good.length(), 0);
-            let (unit, direction, copied) = (sweep.unit, sweep.direction, good.length());
-            let tried = Tried { range: good, unit, direction, copied, failed: 0, errno: None, data, took };
+            for piece in pieces {
+                let from = late.range.start();
+                let good = ByteRange::between(from + piece.start as u64, from + piece.end as u64);
+                self.keep_late(sweep, good, &buffer[piece], took)?;
+            }
+            self.reader.recycle(buffer);
+        }
+        Ok(())
+    }
+
+    /// Keeps what came late, where nothing has come since.
+    fn keep_late(&mut self, sweep: &Sweep, good: ByteRange, data: &[u8], took: Nanos) -> Result<(), Stop> {
+        let blocks = self.book.map().blocks_in(good);
+        let missing: RangeSet =
+            blocks.filter(|b| b.status != Status::Finished).map(|b| b.range.overlap(good)).collect();
+        for range in missing.ranges().iter().copied() {
+            let from = (range.start() - good.start()) as usize;
+            let data = &data[from..from + range.length() as usize];
+            self.write(|writer| writer.write(range, data, sweep.unit))?;
+            self.book.change(range, Status::Finished);
+            self.burst.good(range);
+            let copied = range.length();
+            self.rates.read(copied, 0);
+            let (unit, direction) = (sweep.unit, sweep.direction);
+            let tried =
+                Tried { range, unit, direction, copied, leading: copied, failed: 0, errno: None, data, took };
             self.tell(&Event::Tried(tried));
         }
-        self.reader.recycle(buffer);
         Ok(())
     }
 
@@ -439,39 +468,59 @@ impl<'a> Rescue<'a> {
         reply: &ReadReply,
         took: Nanos,
     ) -> Result<Done, Stop> {
-        let copied = reply.good_bytes(request.length() as usize);
-        let data = buffer.map_or(&[][..], |buffer| &buffer[..copied]);
-        let (good, rest) = request.split_at(request.start() + copied as u64);
-        if !good.is_empty() {
+        let length = request.length() as usize;
+        let place = |at: usize| request.start() + at as u64;
+        let (mut copied, mut gaps, mut at) = (0, Vec::new(), request.start());
+        for piece in reply.pieces(length) {
+            let good = ByteRange::between(place(piece.start), place(piece.end));
             match buffer {
-                Some(_) => self.write(|writer| writer.write(good, data, sweep.unit))?,
+                Some(buffer) => {
+                    self.write(|writer| writer.write(good, &buffer[piece.clone()], sweep.unit))?
+                }
                 None => self.write(|writer| writer.count(good))?,
             }
             self.book.change(good, Status::Finished);
+            copied += good.length();
+            gaps.push(ByteRange::between(at, good.start()));
+            at = good.end();
         }
-        let errno = reply.damage.map(|Damage { errno, .. }| errno);
-        let failed = if errno.is_some() { rest.length() } else { 0 };
+        gaps.push(ByteRange::between(at, request.end()));
+        gaps.retain(|gap| !gap.is_empty());
+        let leading = reply.good_bytes(length);
+        let data = buffer.map_or(&[][..], |buffer| &buffer[..leading]);
+        let goes_on = matches!(reply.good, Good::Pieces(_));
+        let errno = reply.damage.map(|damage| damage.errno).or(goes_on.then_some(Errno::EIO));
+        let failed = if errno.is_some() { request.length() - copied } else { 0 };
+        let leads = ByteRange::between(request.start(), place(leading));
         if failed > 0 {
-            let is_sector = rest.length() <= self.options.sector;
-            let status = match sweep.if_unread {
-                IfUnread::NonTrimmed if !is_sector => Status::NonTrimmed,
-                IfUnread::NonTrimmed | IfUnread::BadSector => Status::BadSector,
-            };
-            let before =
-                self.book.map().block_at(rest.start()).map_or(Status::NonTried, |block| block.status);
-            self.book.change(rest, status);
-            self.burst.failed(rest, before, took);
-        } else if !good.is_empty() {
-            self.burst.good(good);
+            for gap in gaps.iter().copied() {
+                let is_sector = gap.length() <= self.options.sector;
+                let status = match sweep.if_unread {
+                    IfUnread::NonTrimmed if !is_sector => Status::NonTrimmed,
+                    IfUnread::NonTrimmed | IfUnread::BadSector => Status::BadSector,
+                };
+                let before =
+                    self.book.map().block_at(gap.start()).map_or(Status::NonTried, |block| block.status);
+                self.book.change(gap, status);
+                if !goes_on {
+                    self.burst.failed(gap, before, took);
+                }
+            }
+            if goes_on && !leads.is_empty() {
+                // Who reads on behind damage has not hung up.
+                self.burst.good(leads);
+            }
+        } else if !leads.is_empty() {
+            self.burst.good(leads);
         }
-        self.rates.read(good.length(), failed);
-        let is_clean = failed == 0 && is_brisk(good.length(), took);
-        self.clean = if is_clean { self.clean.saturating_add(good.length()) } else { 0 };
-        let (unit, direction) = (sweep.unit, sweep.direction);
-        let tried =
-            Tried { range: request, unit, direction, copied: good.length(), failed, errno, data, took };
+        self.rates.read(copied, failed);
+        let is_clean = failed == 0 && is_brisk(copied, took);
+        self.clean = if is_clean { self.clean.saturating_add(copied) } else { 0 };
+        let (unit, direction, leading) = (sweep.unit, sweep.direction, leading as u64);
+        let tried = Tried { range: request, unit, direction, copied, leading, failed, errno, data, took };
         tell(self.observer, &Event::Tried(tried), &self.book, &self.rates, self.position, self.stage);
         self.remember(request, data);
+        let rest = gaps.first().copied().unwrap_or(ByteRange::between(request.end(), request.end()));
         let end_found = errno.is_none() && !rest.is_empty();
         if end_found {
             if let Some(size) = self.ends_early(request, reply)
@@ -482,7 +531,7 @@ impl<'a> Rescue<'a> {
             self.end_found(rest.start())?;
         }
         let range = if end_found { ByteRange::between(request.start(), rest.start()) } else { request };
-        Ok(Done { range, last: range, reads: 1, copied: good.length(), failed: failed > 0, end_found })
+        Ok(Done { range, last: range, reads: 1, copied, failed: failed > 0, end_found })
     }
 
     /// The size that the source had when it was opened, if a reply says that it ends below that.

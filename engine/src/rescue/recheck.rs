@@ -58,7 +58,7 @@ impl Rescue<'_> {
             Recheck::EveryErrors(count) => self.rates.read_errors().is_multiple_of(count.get()),
         };
         // A source that is busy with a read that was left behind is asked nothing.
-        if !is_due || self.reader.left_behind().is_some() {
+        if !is_due || self.reader.busy_with().is_some() {
             return Ok(());
         }
         let Some((at, expected)) = self.witness.sector.clone() else {

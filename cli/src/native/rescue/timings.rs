@@ -66,7 +66,8 @@ impl Timings {
         let outcome = match (tried.copied, tried.failed) {
             (copied, 0) if copied == length => return self.rows(tried, began),
             (good, 0) => Outcome::End { good },
-            (good, _) => Outcome::Failed { errno: tried.errno.unwrap_or(Errno::EIO), good },
+            // The log knows where the drive stopped, and not that it went on behind that.
+            _ => Outcome::Failed { errno: tried.errno.unwrap_or(Errno::EIO), good: tried.leading },
         };
         self.put(Entry {
             began,

@@ -115,6 +115,9 @@ fn source(infile: &Path, error: &SourceError) -> Complaint {
         | SourceError::NotFound { .. }
         | SourceError::Unsupported { .. }
         | SourceError::Unanswered { .. }
+        | SourceError::Another { .. }
+        | SourceError::Disconnected { .. }
+        | SourceError::Unreachable { .. }
         | SourceError::TimeIsUp { .. } => about(error.to_string()),
     }
 }
