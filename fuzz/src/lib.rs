@@ -17,6 +17,8 @@ use map::algebra::{self, Change, Compared, Logic};
 use map::list::{self, BitOrder};
 use map::mapfile::{self, Heading};
 use map::{Loose, Mapfile, RescueMap, Status};
+use nbd_server::client::negotiate::negotiate;
+use nbd_server::client::replies::{Agreed, Answer, Job, Open, Replies};
 use simulator::fit::Fit;
 use simulator::recording::{Format, Reading, Recording};
 use simulator::{Command, Scenario};
@@ -33,7 +35,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     Target { name: "mapfile", run: mapfile, words: MAPFILE_WORDS },
     Target { name: "mapfile_loose", run: mapfile_loose, words: MAPFILE_WORDS },
     Target {
@@ -48,6 +50,7 @@ pub const TARGETS: [Target; 10] = [
     Target { name: "numbers", run: numbers, words: NUMBER_WORDS },
     Target { name: "log", run: log, words: LOG_WORDS },
     Target { name: "scenario", run: scenario, words: SCENARIO_WORDS },
+    Target { name: "nbd_reply", run: nbd_reply, words: NBD_WORDS },
 ];
 
 const MAPFILE_WORDS: &[&str] = &[
@@ -122,6 +125,19 @@ const COMMAND_LINE_WORDS: &[&str] = &[
     "9223372036854775807",
     "268435456",
     "2147483647",
+];
+
+const NBD_WORDS: &[&str] = &[
+    "NBDMAGIC",
+    "IHAVEOPT",
+    "base:allocation",
+    "\x01",
+    "\0\x01",
+    "\0\0\0\0\0\0\0\x01",
+    "\0\0\0\0\0\0\x02\0",
+    "\0\0\0\x0c",
+    "\0\0\x02\x08",
+    "\u{7f}\u{7f}\u{7f}\u{7f}",
 ];
 
 const NUMBER_WORDS: &[&str] = &[
@@ -415,5 +431,83 @@ pub fn numbers(bytes: &[u8]) {
     }
     if let Ok(value) = number::parse_integer(bytes, IntegerRule::count(i64::MIN, i64::MAX)) {
         assert!(!number::grouped(value).is_empty() && !number::grouped_spaced(value).is_empty());
+    }
+}
+
+/// A server that says anything. The first byte says whether to agree with it or to listen to its answers.
+pub fn nbd_reply(bytes: &[u8]) {
+    let Some((how, stream)) = bytes.split_first() else { return };
+    match how & 3 {
+        0 => nbd_negotiation(stream),
+        1 => nbd_answers(Agreed::Simple, usize::from(how >> 2) + 1, stream),
+        _ => nbd_answers(Agreed::Structured { allocation: Some(1) }, usize::from(how >> 2) + 1, stream),
+    }
+}
+
+/// What a server says, whatever it is told.
+struct Monologue<'a>(&'a [u8]);
+
+impl std::io::Read for Monologue<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl std::io::Write for Monologue<'_> {
+    fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
+        Ok(buffer.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn nbd_negotiation(stream: &[u8]) {
+    let Ok(export) = negotiate(&mut Monologue(stream), "name") else { return };
+    let blocks = export.blocks;
+    assert!(export.size <= i64::MAX as u64);
+    assert!(blocks.min.is_power_of_two() && blocks.max.is_multiple_of(blocks.min) && blocks.max > 0);
+    assert!(export.description.is_none_or(|text| !text.contains(char::is_control)));
+}
+
+fn nbd_answers(agreed: Agreed, step: usize, mut stream: &[u8]) {
+    const LENGTH: usize = 1000;
+    let mut replies = Replies::new(agreed);
+    for ticket in 1..3 {
+        // Widened at both ends, in two requests.
+        let (at, buffer) = (ticket * 4096 + 12, block::buffer::zeroed(LENGTH));
+        let (start, name) = (ticket * 4096, ticket * 2);
+        let parts = vec![(name, start..start + 512), (name + 1, start + 512..start + 1024)];
+        let ticket = block::Ticket(ticket);
+        replies.expect(Open::Read(Job { ticket, at, length: LENGTH, buffer, parts }));
+    }
+    replies.expect(Open::Status { cookie: 1, range: 0..1 << 20 });
+    let mut fed = 0;
+    while !stream.is_empty() {
+        let place = replies.place();
+        // Nothing is asked for far ahead of what has come.
+        assert!(!place.is_empty() && place.len() <= 16 << 10);
+        let count = place.len().min(stream.len()).min(step);
+        place[..count].copy_from_slice(&stream[..count]);
+        stream = &stream[count..];
+        fed += count;
+        match replies.filled(count) {
+            Err(_) => return,
+            Ok(None) => {}
+            Ok(Some(Answer::Status { result, .. })) => {
+                let descriptors = result.unwrap_or_default();
+                assert!(descriptors.iter().all(|one| one.length > 0) && descriptors.len() <= fed / 8);
+            }
+            Ok(Some(Answer::Read(answer))) => {
+                let mut end = 0;
+                let mut good = 0;
+                for piece in &answer.good {
+                    assert!(piece.start >= end && piece.end > piece.start && piece.end <= LENGTH);
+                    end = piece.end;
+                    good += piece.len();
+                }
+                assert!(answer.error.is_some() || good == LENGTH);
+            }
+        }
     }
 }

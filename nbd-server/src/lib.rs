@@ -2,6 +2,7 @@
 //!
 //! Owns the protocol, on both sides. Must not know what a device is, nor what a rescue does with its bytes.
 
+pub mod client;
 pub mod connection;
 pub mod handshake;
 pub mod link;

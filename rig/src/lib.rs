@@ -23,6 +23,8 @@ pub mod kill;
 pub mod loop_device;
 pub mod mount;
 pub mod nbd_file;
+pub mod nbd_program;
+pub mod nbd_script;
 
 pub use content::Content;
 pub use faulty_destination::{Deed, FaultyDestination};
@@ -32,6 +34,8 @@ pub use kill::{Ended, moment, run_and_kill};
 pub use loop_device::{LoopDevice, LoopOptions};
 pub use mount::Mount;
 pub use nbd_file::NbdFile;
+pub use nbd_program::NbdProgram;
+pub use nbd_script::{Act, Asked, NbdScript, ScriptOptions};
 
 /// Longest time that setting something up may take.
 const SET_UP_MAX: Duration = Duration::from_secs(30);
