@@ -32,7 +32,9 @@ mod files;
 pub mod guard;
 pub mod json;
 pub mod live;
+mod network;
 pub mod operator;
+mod origin;
 pub mod plain;
 mod report;
 pub mod sameness;
@@ -47,8 +49,9 @@ mod wanted;
 use displays::Displays;
 use failure::{Failure, chain};
 use operator::Person;
+use origin::Origin;
 use signals::Signals;
-use simulated::{Origin, Verdict};
+use simulated::Verdict;
 use summary::Summary;
 use timings::Timings;
 use wanted::{Destination, Wanted};
@@ -78,7 +81,7 @@ fn rescue(mut wanted: Wanted) -> Result<ExitCode, Failure> {
     let real = WallClock::new();
     let simulated = wanted.simulation.as_ref().map(|simulation| simulation.clock.clone());
     let clock: &dyn Clock = simulated.as_deref().map_or(&real, |clock| clock);
-    if !wanted.allow_mounted && simulated.is_none() {
+    if !wanted.allow_mounted && simulated.is_none() && wanted.network.is_none() {
         checks::check_source(&wanted.source)?;
     }
     wanted.check_names()?;
@@ -174,6 +177,7 @@ fn rescue(mut wanted: Wanted) -> Result<ExitCode, Failure> {
             && !wanted.is_direct(&info)
             && u64::from(job.sector) < summary::PAGE,
         disk: Some(&info.disk_name).filter(|name| !name.is_empty()),
+        is_remote: wanted.network.is_some(),
         copy: (&wanted.source, &wanted.destination_name()),
         map: wanted.map.as_deref(),
         prefixes: job.prefixes,

@@ -3,6 +3,7 @@
 mod crashes;
 mod devices;
 mod journal;
+mod network;
 mod refusals;
 mod sharing;
 mod simulated;

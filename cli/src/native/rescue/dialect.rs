@@ -124,7 +124,10 @@ pub static DIALECT: LazyLock<Dialect<Word>> = LazyLock::new(|| {
                   discard: to read without keeping anything. SOURCE may be sim:NAME, a simulated disk\n\
                   ('diskwright scenario list' shows them), also with its seed, as in sim:NAME@7, and\n\
                   more, as in 'sim:NAME?seed=7&access=raw' (or direct, or buffered): its own time\n\
-                  passes, not yours, and its image is held against the truth at the end.",
+                  passes, not yours, and its image is held against the truth at the end. Or it is an\n\
+                  export of a server of network block devices: nbd://host/export, or on this machine\n\
+                  nbd+unix:///export?socket=/path, or nbd+vsock://cid/export; what the server says of\n\
+                  good bytes around bad ones is kept, and a lost connection is made again.",
         usage: "[options] SOURCE DESTINATION [MAP]",
         options: options.leak(),
         notes: "Devices are read past the page cache, in their own sectors. Numbers may be decimal,\n\

@@ -17,7 +17,8 @@ use map::{Mapfile, Status};
 
 use super::checks::{self, Overwrite, Refusal};
 use super::failure::{Failure, chain};
-use super::simulated::Origin;
+use super::network;
+use super::origin::Origin;
 use super::wanted::{Destination, Wanted};
 use crate::personality::ddrescue::job::Job;
 
@@ -27,6 +28,11 @@ pub(super) fn open_source(wanted: &Wanted) -> Result<(Origin, DeviceInfo), Failu
         let source = simulation.open()?;
         let info = simulation.info(&wanted.source, &source);
         return Ok((Origin::Simulated(source), info));
+    }
+    if let Some(uri) = &wanted.network {
+        let source = network::open(uri, &wanted.job)?;
+        let info = network::info(&source);
+        return Ok((Origin::Network(source), info));
     }
     let source = open_file(wanted)?;
     let info = source.info().clone();
@@ -253,7 +259,7 @@ impl Wanted {
         let job = &self.job;
         let part = |what, name: Option<&PathBuf>| name.map(|name| (what, name.clone()));
         let read = [
-            part("the source itself", Some(&self.source).filter(|_| self.simulation.is_none())),
+            part("the source itself", Some(&self.source).filter(|_| self.reads_a_path())),
             part("the domain map", job.domain_map.as_ref()),
             part("the test map", job.test_map.as_ref()),
         ];

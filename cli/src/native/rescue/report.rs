@@ -12,7 +12,9 @@ use serde_json::json;
 use super::Summary;
 use super::failure::{Failure, chain};
 use super::json;
+use super::network;
 use super::operator::Person;
+use super::origin::Origin;
 use super::simulated::Verdict;
 use super::wanted::{Display, Wanted};
 use crate::personality::ddrescue::start::Start;
@@ -45,12 +47,12 @@ impl Wanted {
     }
 
     /// Says what is about to happen.
-    pub(super) fn announce<S>(&self, info: &DeviceInfo, begin: &Start<S>) {
+    pub(super) fn announce(&self, info: &DeviceInfo, begin: &Start<Origin>) {
         let is_direct = self.is_direct(info);
         let book = &begin.book;
         let map = self.map.as_ref().map(|path| path.to_string_lossy().into_owned());
         if self.display == Display::Json {
-            json::write(&json!({
+            let mut line = json!({
                 "event": "start",
                 "version": env!("CARGO_PKG_VERSION"),
                 "source": self.source.to_string_lossy(),
@@ -63,7 +65,11 @@ impl Wanted {
                 "rescued_bytes": book.bytes(Status::Finished),
                 "sector_bytes": self.job.sector,
                 "direct": is_direct,
-            }));
+            });
+            if let Some(export) = begin.source.network() {
+                line["nbd"] = network::facts(export);
+            }
+            json::write(&line);
             return;
         }
         if self.display == Display::Quiet {
@@ -71,7 +77,11 @@ impl Wanted {
         }
         let bytes = |count| format!("{}B", number::size(count, self.job.prefixes));
         let size = begin.size.or(info.size).map_or("unknown size".into(), bytes);
-        let how = if is_direct { "past the page cache" } else { "through the page cache" };
+        let how = match begin.source.network() {
+            Some(export) => network::how(export),
+            None if is_direct => "past the page cache",
+            None => "through the page cache",
+        };
         let mut text = format!(
             "diskwright {}: rescuing {} ({size}, sectors of {} bytes, read {how}) into {}\n",
             env!("CARGO_PKG_VERSION"),
@@ -79,6 +89,9 @@ impl Wanted {
             self.job.sector,
             self.destination_name().display(),
         );
+        if let Some(export) = begin.source.network() {
+            text.push_str(&format!("{}\n", network::sentence(export)));
+        }
         if let Some(map) = &map {
             let why = if self.map_is_named { "" } else { " (none was named)" };
             let state = if begin.map_exists { "goes on from" } else { "is kept in" };

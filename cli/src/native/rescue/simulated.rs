@@ -4,18 +4,13 @@
 //! is simulated.
 
 use std::fs::File;
-use std::os::fd::BorrowedFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use block::device::DeviceInfo;
-use block::source::FileSource;
-use block::source::{Access, Examined, Row};
-use block::{
-    Abilities, BlockSource, ByteRange, Clock, Extent, Geometry, Nanos, Offset, Patience, RangeSet, ReadQueue,
-    ReadReply, Recovery, SourceError, VirtualClock,
-};
+use block::source::Access;
+use block::{BlockSource, ByteRange, Clock, Nanos, Offset, RangeSet, VirtualClock};
 use engine::Book;
 use map::masked::finished_of;
 use simulator::scenario::address::{Address, AddressError};
@@ -168,72 +163,5 @@ fn failure(error: AddressError) -> Failure {
         }
         AddressError::Open(OpenError::Unreadable { .. }) => Failure::system(chain(&error)),
         AddressError::Open(OpenError::Wrong(_)) => Failure::bad_input(error.to_string()),
-    }
-}
-
-/// What a rescue reads.
-pub(super) enum Origin {
-    /// A file or a device.
-    Real(FileSource),
-    /// A simulated disk.
-    Simulated(SimSource),
-}
-
-impl Origin {
-    /// The simulated disk, if it is one.
-    pub(super) fn simulated(&self) -> Option<&SimSource> {
-        match self {
-            Origin::Real(_) => None,
-            Origin::Simulated(source) => Some(source),
-        }
-    }
-
-    fn get(&self) -> &dyn BlockSource {
-        match self {
-            Origin::Real(source) => source,
-            Origin::Simulated(source) => source,
-        }
-    }
-
-    fn get_mut(&mut self) -> &mut dyn BlockSource {
-        match self {
-            Origin::Real(source) => source,
-            Origin::Simulated(source) => source,
-        }
-    }
-}
-
-impl BlockSource for Origin {
-    fn geometry(&self) -> Geometry {
-        self.get().geometry()
-    }
-    fn abilities(&self) -> Abilities {
-        self.get().abilities()
-    }
-    fn read_at(
-        &mut self,
-        at: Offset,
-        buffer: &mut [u8],
-        patience: Patience,
-    ) -> Result<ReadReply, SourceError> {
-        self.get_mut().read_at(at, buffer, patience)
-    }
-    fn examine(&mut self, row: &Row, patience: Patience) -> Option<Result<Examined, SourceError>> {
-        self.get_mut().examine(row, patience)
-    }
-    fn recover(&mut self, measure: Recovery) -> Result<(), SourceError> {
-        self.get_mut().recover(measure)
-    }
-    fn presence(&mut self) -> Result<(), SourceError> {
-        self.get_mut().presence()
-    }
-    fn extents(&mut self, range: ByteRange) -> Vec<Extent> {
-        self.get_mut().extents(range)
-    }
-    fn shareable(&self) -> Option<BorrowedFd<'_>> {
-        self.get().shareable()
-    }
-    fn queue(&mut self) -> Option<&mut dyn ReadQueue> {
-        self.get_mut().queue()
     }
 }

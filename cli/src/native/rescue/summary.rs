@@ -34,6 +34,8 @@ pub struct Summary<'a> {
     pub is_buffered: bool,
     /// The kernel's name of the disk, if it is one.
     pub disk: Option<&'a String>,
+    /// Whether it is somewhere else, behind a server.
+    pub is_remote: bool,
     /// What was read and what was written.
     pub copy: (&'a Path, &'a Path),
     /// The map that says where to go on, if there is one.
@@ -80,7 +82,14 @@ impl Summary<'_> {
                 self.tracker.reads_left_behind
             ));
         }
-        if self.tracker.longest_read >= tracker::LONG_READ || self.tracker.reads_left_behind > 0 {
+        let has_long_reads =
+            self.tracker.longest_read >= tracker::LONG_READ || self.tracker.reads_left_behind > 0;
+        if has_long_reads && self.is_remote {
+            lines.push(format!(
+                "The longest read took {} s: the server, or the drive behind it, retries for long.",
+                self.tracker.longest_read.whole_secs()
+            ));
+        } else if has_long_reads {
             let disk = self.disk.map_or("<disk>", |disk| disk);
             lines.push(format!(
                 "The longest read took {} s: the drive or the kernel retries for long. A lower error recovery time \
@@ -118,6 +127,11 @@ impl Summary<'_> {
         let again = self.command_line(&[]);
         let book = self.book;
         Some(match self.ending {
+            Ending::Failed(Trouble::Source(_) | Trouble::Mute { .. } | Trouble::EndsEarly { .. })
+                if self.is_remote =>
+            {
+                format!("Make sure that the server is there and serves the same, then go on with: {again}")
+            }
             Ending::Failed(Trouble::Source(_) | Trouble::Mute { .. } | Trouble::EndsEarly { .. }) => {
                 format!("Reconnect the drive, then go on with: {again}")
             }

@@ -14,12 +14,14 @@ use block::{Nanos, Patience};
 use super::checks::Overwrite;
 use super::dialect::{DIALECT, Own, Word};
 use super::failure::Failure;
+use super::network;
 use super::report::print;
 use super::simulated::Simulation;
 use crate::personality::arguments::{self, Given};
 use crate::personality::ddrescue::dialect::Id;
 use crate::personality::ddrescue::job::{self, Job, Wish};
 use crate::personality::number::{self, IntegerRule};
+use nbd_server::client::Uri;
 use simulator::Pace;
 
 /// How long a lost device is looked for, unless said otherwise.
@@ -31,6 +33,8 @@ pub(super) struct Wanted {
     pub(super) source: PathBuf,
     /// The disk that `source` means, if it is a simulated one.
     pub(super) simulation: Option<Simulation>,
+    /// The export that `source` means, if it is one.
+    pub(super) network: Option<Uri>,
     pub(super) destination: Destination,
     pub(super) map: Option<PathBuf>,
     /// Whether the map's name was given or made up.
@@ -157,6 +161,12 @@ fn parse_line(words: &[OsString], typed: Vec<OsString>) -> Result<Option<Wanted>
             return Err(usage(format!("{what} is an empty name; is a variable of the shell not set?")));
         }
     }
+    let network = network::named(&source)?;
+    if network.is_some() && access.is_some() {
+        return Err(usage(
+            "--idirect and --buffered are for files and devices; how an export is read is its server's affair.".into(),
+        ));
+    }
     let mut simulation = Simulation::named(&source)?;
     match (&mut simulation, pace) {
         (Some(simulation), pace) => {
@@ -199,6 +209,7 @@ fn parse_line(words: &[OsString], typed: Vec<OsString>) -> Result<Option<Wanted>
         job,
         source,
         simulation,
+        network,
         destination,
         map,
         map_is_named,
@@ -230,6 +241,11 @@ fn is_dumb() -> bool {
 }
 
 impl Wanted {
+    /// Whether the source is a file or a device.
+    pub(super) fn reads_a_path(&self) -> bool {
+        self.simulation.is_none() && self.network.is_none()
+    }
+
     /// Whether something may be written over.
     pub(super) fn overwrite(&self) -> Overwrite {
         if self.job.force { Overwrite::Forced } else { Overwrite::Never }
