@@ -162,6 +162,8 @@ pub struct Geometry {
 pub struct Abilities {
     /// Whether one arm serves all reads, so that order matters and more than one read ahead is harmful.
     pub rotates: bool,
+    /// Whether what a large read brought before it failed is kept. If not, it is asked for again request by request.
+    pub keeps_good: bool,
     /// Reads that may be in flight at once; 1 means one after the other.
     pub in_flight_max: usize,
     /// Size of a read that moves data at full speed, in bytes; a power of two.

@@ -140,7 +140,11 @@ impl<'a> Reader<'a> {
             }
             result => {
                 self.drop_ahead();
-                let whole = result.ok().and_then(|reply| whole_requests(sweep, range, &reply));
+                // What a drive here brought before it failed is asked for again: GNU ddrescue asks for it, and who compares
+                // requests expects that.
+                let keeps_good = self.source.abilities().keeps_good;
+                let reply = result.ok().filter(|_| keeps_good);
+                let whole = reply.and_then(|reply| whole_requests(sweep, range, &reply));
                 let mut buffer = completion.buffer;
                 let Some(whole) = whole else {
                     self.pool.push(buffer);

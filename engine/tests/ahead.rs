@@ -169,6 +169,7 @@ impl Case {
         let mut dice = ChaCha8Rng::seed_from_u64(self.seed ^ 0x5EED);
         let abilities = Abilities {
             rotates: false,
+            keeps_good: dice.random(),
             in_flight_max: dice.random_range(2..9),
             piece_bytes: 1 << dice.random_range(13..17),
         };
@@ -336,7 +337,12 @@ fn what_was_read_ahead_of_one_sweep_is_not_recorded_in_another_one_and_counts_as
             open: Vec::new(),
             next: 0,
             dice: ChaCha8Rng::seed_from_u64(units),
-            abilities: Abilities { rotates: false, in_flight_max: 4, piece_bytes: 4 * UNIT as usize },
+            abilities: Abilities {
+                keeps_good: false,
+                rotates: false,
+                in_flight_max: 4,
+                piece_bytes: 4 * UNIT as usize,
+            },
         };
         let mut source = Timed(inner, &clock);
         let mut sink = MemorySink::default();

@@ -54,7 +54,7 @@ impl BlockSource for Sluggish<'_> {
         self.inner.geometry()
     }
     fn abilities(&self) -> Abilities {
-        Abilities { rotates: false, in_flight_max: 3, piece_bytes: 8192 }
+        Abilities { keeps_good: false, rotates: false, in_flight_max: 3, piece_bytes: 8192 }
     }
     fn read_at(
         &mut self,

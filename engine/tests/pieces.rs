@@ -66,7 +66,7 @@ impl BlockSource for Going<'_> {
         Geometry { size: Some(self.bytes.len() as u64), logical_sector: 512, physical_sector: 512 }
     }
     fn abilities(&self) -> Abilities {
-        Abilities { rotates: false, in_flight_max: 4, piece_bytes: 8192 }
+        Abilities { keeps_good: true, rotates: false, in_flight_max: 4, piece_bytes: 8192 }
     }
     fn read_at(&mut self, at: Offset, buffer: &mut [u8], _: Patience) -> Result<ReadReply, SourceError> {
         self.asked.push(ByteRange::new(at, buffer.len() as u64));

@@ -27,7 +27,7 @@ impl BlockSource for Turncoat {
         self.inner.geometry()
     }
     fn abilities(&self) -> Abilities {
-        Abilities { rotates: false, in_flight_max: 1, piece_bytes: 4 * CLUSTER as usize }
+        Abilities { keeps_good: false, rotates: false, in_flight_max: 1, piece_bytes: 4 * CLUSTER as usize }
     }
     fn read_at(
         &mut self,

@@ -461,6 +461,7 @@ impl BlockSource for NbdSource {
         let most = 1 << self.export.blocks.max.ilog2();
         Abilities {
             rotates,
+            keeps_good: true,
             in_flight_max: if rotates { 2 } else { IN_FLIGHT },
             piece_bytes: piece.min(most),
         }

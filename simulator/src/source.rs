@@ -127,7 +127,7 @@ impl BlockSource for SimSource {
     fn abilities(&self) -> Abilities {
         // One clock: reads ahead would only be other reads.
         let rotates = self.unit.system().disk().drive().medium.rotates();
-        Abilities { rotates, in_flight_max: 1, piece_bytes: 64 << 10 }
+        Abilities { keeps_good: false, rotates, in_flight_max: 1, piece_bytes: 64 << 10 }
     }
 
     fn read_at(

@@ -116,10 +116,16 @@ impl BlockSource for FileSource {
 
     fn abilities(&self) -> Abilities {
         match (self.info.rotates(), self.options.access) {
-            (true, _) => Abilities { rotates: true, in_flight_max: 2, piece_bytes: 1 << 20 },
+            (true, _) => {
+                Abilities { keeps_good: false, rotates: true, in_flight_max: 2, piece_bytes: 1 << 20 }
+            }
             // Handing a piece from one thread to another costs a wake-up: smaller pieces would spend their time on those.
-            (false, Access::Buffered) => Abilities { rotates: false, in_flight_max: 3, piece_bytes: 2 << 20 },
-            (false, Access::Direct) => Abilities { rotates: false, in_flight_max: 4, piece_bytes: 1 << 20 },
+            (false, Access::Buffered) => {
+                Abilities { keeps_good: false, rotates: false, in_flight_max: 3, piece_bytes: 2 << 20 }
+            }
+            (false, Access::Direct) => {
+                Abilities { keeps_good: false, rotates: false, in_flight_max: 4, piece_bytes: 1 << 20 }
+            }
         }
     }
 

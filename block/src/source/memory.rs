@@ -42,7 +42,7 @@ impl BlockSource for MemorySource {
     }
 
     fn abilities(&self) -> Abilities {
-        Abilities { rotates: false, in_flight_max: 1, piece_bytes: 1 << 20 }
+        Abilities { keeps_good: false, rotates: false, in_flight_max: 1, piece_bytes: 1 << 20 }
     }
 
     fn read_at(&mut self, at: Offset, buffer: &mut [u8], _: Patience) -> Result<ReadReply, SourceError> {
