@@ -23,6 +23,9 @@ use simulator::fit::Fit;
 use simulator::recording::{Format, Reading, Recording};
 use simulator::{Command, Scenario};
 
+mod nbd;
+pub use nbd::{options as nbd_options, requests as nbd_requests};
+
 /// A reader under test.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
@@ -35,7 +38,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 13] = [
     Target { name: "mapfile", run: mapfile, words: MAPFILE_WORDS },
     Target { name: "mapfile_loose", run: mapfile_loose, words: MAPFILE_WORDS },
     Target {
@@ -51,6 +54,23 @@ pub const TARGETS: [Target; 11] = [
     Target { name: "log", run: log, words: LOG_WORDS },
     Target { name: "scenario", run: scenario, words: SCENARIO_WORDS },
     Target { name: "nbd_reply", run: nbd_reply, words: NBD_WORDS },
+    Target { name: "nbd_options", run: nbd::options, words: NBD_CLIENT_WORDS },
+    Target { name: "nbd_requests", run: nbd::requests, words: NBD_CLIENT_WORDS },
+];
+
+const NBD_CLIENT_WORDS: &[&str] = &[
+    "IHAVEOPT",
+    "\0\0\0\x01",
+    "\0\0\0\x03",
+    "\0\0\0\x06\0\0\0\x0a\0\0\0\x04disk\0\0",
+    "\0\0\0\x07",
+    "\0\0\0\x08\0\0\0\0",
+    "\0\0\0\x0a",
+    "\x7f\x7f\x7f\x7f",
+    "disk",
+    "base:allocation",
+    "x-diskwright:health",
+    "%\0\0\0",
 ];
 
 const MAPFILE_WORDS: &[&str] = &[

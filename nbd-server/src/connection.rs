@@ -28,16 +28,27 @@ pub(crate) fn serve(peer: &Peer, shared: &Shared) -> Result<(), String> {
     let Opened { device, name, terms } = opened;
     let limits: FlowLimits = shared.options.flow;
     let link = Link::new(peer.stream.clone(), device, terms, limits, shared.pool.clone(), peer.number);
-    let ended = match peer.enter(link.clone(), &shared.clients) {
+    match peer.enter(link.clone(), &shared.clients) {
         Ok(()) => {
+            let _closing = Closing(&link);
             shared.tell(&format!("client {}: opens {name:?}", peer.number));
             Requests { link: &link, input, pool: &shared.pool }.serve()
         }
         // The server has begun to end since the client was let in.
-        Err(Gone) => Ok(()),
-    };
-    link.close();
-    ended
+        Err(Gone) => {
+            link.close();
+            Ok(())
+        }
+    }
+}
+
+/// Whatever goes wrong, the device learns that its client has gone.
+struct Closing<'a>(&'a Link);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 /// Negotiates; returns what the client has opened, if it has, and if the device has let it in.

@@ -66,7 +66,8 @@ pub struct Toy {
     clock: Arc<WallClock>,
     timer: Timer,
     held: Mutex<Vec<(u64, Arc<dyn Outlet>)>>,
-    written: Mutex<BTreeMap<u64, Vec<u8>>>,
+    /// All of it, once something was written.
+    written: Mutex<Option<Vec<u8>>>,
     pub asked: Mutex<Vec<(Work, ByteRange)>>,
     pub attached: AtomicUsize,
     pub detached: AtomicUsize,
@@ -79,6 +80,10 @@ pub fn range(start: u64, length: u64) -> ByteRange {
 /// The bytes of the disk at a place: never zeros for a whole sector.
 pub fn bytes_at(range: ByteRange) -> Vec<u8> {
     (range.start().bytes()..range.end().bytes()).map(|at| (at / 512 * 7 + at % 251 + 1) as u8).collect()
+}
+
+fn inside(range: ByteRange) -> std::ops::Range<usize> {
+    range.start().bytes() as usize..range.end().bytes() as usize
 }
 
 impl Toy {
@@ -105,6 +110,17 @@ impl Toy {
         self.attached.load(Ordering::SeqCst) - self.detached.load(Ordering::SeqCst)
     }
 
+    /// What was there before anything was written.
+    pub fn original(&self, range: ByteRange) -> Vec<u8> {
+        let mut bytes = bytes_at(range);
+        let holes = self.options.holes.iter().map(|hole| hole.overlap(range));
+        for hole in holes.filter(|hole| !hole.is_empty()) {
+            let start = hole.start() - range.start();
+            bytes[start as usize..(start + hole.length()) as usize].fill(0);
+        }
+        bytes
+    }
+
     fn reply(&self, request: Request) -> Reply {
         let Request { work, range, mut buffer, .. } = request;
         let meets = |bad: &&ByteRange| !bad.overlap(range).is_empty();
@@ -122,31 +138,22 @@ impl Toy {
         match work {
             Work::Read => {
                 buffer.clear();
-                buffer.extend(bytes_at(range));
-                for hole in self.options.holes.iter().filter(meets) {
-                    let hole = hole.overlap(range);
-                    let start = (hole.start() - range.start()) as usize;
-                    buffer[start..start + hole.length() as usize].fill(0);
-                }
-                for (at, bytes) in &*self.written.lock().unwrap() {
-                    for (index, byte) in bytes.iter().enumerate() {
-                        let at = Offset::new(at + index as u64);
-                        if range.contains(at) {
-                            buffer[(at - range.start()) as usize] = *byte;
-                        }
-                    }
+                match &*self.written.lock().unwrap() {
+                    Some(written) => buffer.extend(&written[inside(range)]),
+                    None => buffer.extend(self.original(range)),
                 }
                 Reply::Answer(Answer { bytes: buffer, troubles })
             }
-            Work::Write(mut bytes) => {
-                let good = troubles.first().map_or(range.end(), |first: &Trouble| first.range.start());
-                bytes.truncate((good - range.start()) as usize);
-                self.written.lock().unwrap().insert(range.start().bytes(), bytes);
-                Reply::Answer(Answer { bytes: Vec::new(), troubles })
-            }
-            Work::Zero { .. } => {
-                let zeros = vec![0; range.length() as usize];
-                self.written.lock().unwrap().insert(range.start().bytes(), zeros);
+            Work::Write(_) | Work::Zero { .. } => {
+                let bytes = match work {
+                    Work::Write(bytes) => bytes,
+                    _ => vec![0; range.length() as usize],
+                };
+                let end = troubles.first().map_or(range.end(), |first: &Trouble| first.range.start());
+                let good = ByteRange::between(range.start(), end);
+                let mut written = self.written.lock().unwrap();
+                let all = written.get_or_insert_with(|| self.original(self::range(0, self.options.size)));
+                all[inside(good)].copy_from_slice(&bytes[..good.length() as usize]);
                 Reply::Answer(Answer { bytes: Vec::new(), troubles })
             }
             Work::Cache | Work::Trim | Work::Flush => Reply::Answer(Answer { bytes: Vec::new(), troubles }),
