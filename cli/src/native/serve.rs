@@ -13,7 +13,7 @@ use block::{Errno, Nanos, WallClock};
 use clap::{Args, ValueEnum};
 use nbd_server::terms::Terms;
 use nbd_server::{Listener, Server, ServerOptions};
-use serving::{DriveOptions, ImageOptions, SimOptions, WhenGone};
+use serving::{DriveOptions, Exports as _, ImageOptions, SimOptions, WhenGone};
 use signal_hook::consts::SIGHUP;
 
 use super::attendance::{Attendance, AttendanceOptions, Event, Hangup};
@@ -150,7 +150,7 @@ pub fn run(options: &ServeOptions) -> Result<u8, Failure> {
     for file in orders.iter().map(|file| file.path().to_owned()) {
         attendance.at_once(move || drop(std::fs::remove_file(file)));
     }
-    let server = Arc::new(Server::new(served.clone(), options.server(), options.tell()));
+    let server = Arc::new(Server::new(served.clone(), options.server(served.list().len()), options.tell()));
     server.listen(listeners).map_err(|error| system("start a thread", &error))?;
     if options.attendance.run.is_none() && !options.stdio {
         announcement.print()?;
@@ -222,10 +222,12 @@ impl ServeOptions {
         Ok(ServedOptions { disk, map: self.map.clone(), log: self.watch.log()? })
     }
 
-    fn server(&self) -> ServerOptions {
-        let usual = ServerOptions::default();
-        let connection_count_max = self.max_connections as usize;
-        ServerOptions { connection_count_max, ..usual }
+    fn server(&self, export_count: usize) -> ServerOptions {
+        let mut options = ServerOptions::default();
+        options.connection_count_max = self.max_connections as usize;
+        // Whoever lists all of them asks a few things about each.
+        options.manners.limits.option_count_max += 8 * export_count as u32;
+        options
     }
 
     fn tell(&self) -> Box<dyn Fn(&str) + Send + Sync> {
