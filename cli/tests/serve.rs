@@ -352,6 +352,7 @@ for name in ['nothing', 'dead-head-small', 'clean-small@x', '../medium-small', '
     let server = folder.serve(&["--all", "-U", "socket", "--pace=instant"]);
     let listed = text("nbdinfo", &[&"--list", &"--no-content", &server.uri("")]);
     let count = listed.matches("export=").count();
+    assert!(listed.contains("export=\"tape\""), "with sectors of 65024 bytes");
     let scenarios = Command::new(DISKWRIGHT).args(["scenario", "list", "--json"]).output().unwrap();
     let scenarios: serde_json::Value = serde_json::from_slice(&scenarios.stdout).unwrap();
     assert_eq!(count, scenarios.as_array().unwrap().len());

@@ -1993,7 +1993,7 @@ _diskwright() {
             return 0
             ;;
         diskwright__subcmd__serve)
-            opts="-U -p -i -s -P -f -v -h --all --map --sector-size --unix --port --ip --vsock --stdio --fd --pace --idle --on-error --when-gone --health --deadline --control --log --replay --max-connections --pidfile --run --foreground --verbose --help"
+            opts="-U -p -i -s -P -f -v -h --all --map --sector-size --unix --port --ip --vsock --stdio --fd --pace --idle --on-error --when-gone --health --deadline --control --log --replay --smallest-block --max-connections --pidfile --run --foreground --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2068,6 +2068,10 @@ _diskwright() {
                     return 0
                     ;;
                 --replay)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --smallest-block)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

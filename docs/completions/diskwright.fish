@@ -233,6 +233,7 @@ complete -c diskwright -n "__fish_diskwright_using_subcommand serve" -l deadline
 complete -c diskwright -n "__fish_diskwright_using_subcommand serve" -l control -d 'Take orders on this socket, from \'diskwright control\'' -r -F
 complete -c diskwright -n "__fish_diskwright_using_subcommand serve" -l log -d 'Write down what simulated disks are asked and what they say, as JSON Lines in the disks\' own times; \'diskwright serve --replay\' repeats it. Replaces FILE' -r -F
 complete -c diskwright -n "__fish_diskwright_using_subcommand serve" -l replay -d 'Serve nothing, but repeat what was written down with --log, and say what comes out differently (exit status 1)' -r -F
+complete -c diskwright -n "__fish_diskwright_using_subcommand serve" -l smallest-block -d 'The smallest piece that clients may read: a sector of the disk, or a byte, for which its sector is read' -r
 complete -c diskwright -n "__fish_diskwright_using_subcommand serve" -l max-connections -d 'Connections at a time; others are closed at once' -r
 complete -c diskwright -n "__fish_diskwright_using_subcommand serve" -s P -l pidfile -d 'Write the number of this process to this file when everything is ready; removed at the end' -r -F
 complete -c diskwright -n "__fish_diskwright_using_subcommand serve" -l run -d 'Run this shell command when everything is ready, end when it ends, and exit with its status' -r

@@ -131,7 +131,8 @@ pub fn requests(bytes: &[u8]) {
         assert_eq!(header.bytes(), *head);
         let terms = Terms {
             size: 1 << 30,
-            block: [512, 4096][index % 2],
+            block: [512, 1][index % 2],
+            sector: 512,
             preferred: 4096,
             flags: flags[index / 2 % 2],
             is_structured: index / 4 % 2 == 0,

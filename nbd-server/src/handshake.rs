@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serving::{Device, Exports, OpenError};
 
-use crate::terms::{Context, PAYLOAD_MAX, Terms};
+use crate::terms::{Context, PAYLOAD_MAX, SmallestBlock, Terms};
 use crate::wire::{self, OptionHeader, OptionReplyHeader, Reader, greeting, info, option, option_reply};
 
 /// How much a client may ask for before it has opened anything.
@@ -68,6 +68,8 @@ pub struct Manners {
     pub listing: Listing,
     /// What is thought of encryption.
     pub encryption: Encryption,
+    /// The smallest piece that may be read.
+    pub smallest: SmallestBlock,
 }
 
 /// Where a negotiation stands.
@@ -475,7 +477,7 @@ impl<'a> Handshake<'a> {
     }
 
     fn terms(&self, asked: &[u8], device: &dyn Device) -> Result<Terms, String> {
-        let mut terms = Terms::of(&device.facts(), self.is_structured)?;
+        let mut terms = Terms::of(&device.facts(), self.is_structured, self.manners.smallest)?;
         if let Some((name, contexts)) = &self.chosen {
             // What was chosen for one export says nothing about another.
             if name.as_bytes() == asked {

@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use block::{ByteRange, Nanos};
-use serving::{Device, Outlet, Reply, Request, Work};
+use serving::{Answer, Device, Outlet, Reply, Request, Work};
 
 use crate::pool::Pool;
 use crate::reply::{Last, Packet, Replies};
@@ -231,12 +231,17 @@ impl Link {
             state.open.insert(ticket, Open { cookie, kind, range: piece, pieces, payload, rest });
             ticket
         };
+        // Devices know whole sectors only.
+        let asked = match kind {
+            command::READ | command::CACHE => outward(piece, self.terms.sector),
+            _ => piece,
+        };
         let buffer = match kind {
-            command::READ => self.pool.take(piece.length() as usize),
+            command::READ => self.pool.take(asked.length() as usize),
             _ => Vec::new(),
         };
         let outlet = self.outlet()?;
-        let request = Request { work, range: piece, is_durable, access: None, client: self.client, buffer };
+        let request = Request { work, range: asked, is_durable, access: None, client: self.client, buffer };
         let reply = self.device.submit(request, ticket, &outlet)?;
         self.settle(ticket, reply)
     }
@@ -265,6 +270,7 @@ impl Link {
             }
             Reply::Shutdown(text) => (self.replies.error(cookie, error::ESHUTDOWN, &text), None, true),
             Reply::Answer(answer) if kind == command::READ => {
+                let answer = cut(answer, range, self.terms.sector);
                 let goes_on = !rest.is_empty() && answer.troubles.is_empty();
                 let last = if goes_on { Last::No } else { Last::Yes };
                 let packet = self.replies.read(cookie, range, pieces, answer, last);
@@ -568,6 +574,30 @@ impl Outgoing {
     fn new(packet: Packet) -> Outgoing {
         Outgoing { packet, requests: 0, payload: 0 }
     }
+}
+
+/// The whole sectors around a range.
+fn outward(range: ByteRange, sector: u32) -> ByteRange {
+    let sector = u64::from(sector);
+    ByteRange::between(range.start().align_down(sector), range.end().align_up(sector))
+}
+
+/// Of an answer about the whole sectors around `range`, what is about `range`.
+fn cut(mut answer: Answer, range: ByteRange, sector: u32) -> Answer {
+    let asked = outward(range, sector);
+    if asked == range {
+        return answer;
+    }
+    if answer.bytes.len() as u64 == asked.length() {
+        answer.bytes.drain(..(range.start() - asked.start()) as usize);
+        answer.bytes.truncate(range.length() as usize);
+    }
+    answer.troubles.retain(|trouble| !trouble.range.overlap(range).is_empty());
+    for trouble in &mut answer.troubles {
+        trouble.range = trouble.range.overlap(range);
+        trouble.at = trouble.at.map(|at| at.max(range.start()));
+    }
+    answer
 }
 
 /// What is to be sent next, as the system wants it.

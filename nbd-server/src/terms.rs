@@ -70,6 +70,16 @@ impl Context {
     }
 }
 
+/// The smallest piece that clients may read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SmallestBlock {
+    /// A sector of the disk; a part of one, if sectors are of a size that the protocol cannot tell.
+    #[default]
+    Sector,
+    /// A byte: the sectors around it are read for it.
+    Byte,
+}
+
 /// What was agreed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Terms {
@@ -77,6 +87,8 @@ pub struct Terms {
     pub size: u64,
     /// Offsets and lengths are multiples of it, in bytes.
     pub block: u32,
+    /// What the device reads and writes is a multiple of it, in bytes: the block, or larger.
+    pub sector: u32,
     /// Bytes that the client had better ask for at a time.
     pub preferred: u32,
     /// Flags of the export; see [`export`].
@@ -89,23 +101,24 @@ pub struct Terms {
 
 impl Terms {
     /// The terms of a disk. `Err` says why it cannot be served.
-    pub fn of(facts: &Facts, is_structured: bool) -> Result<Terms, String> {
-        let block = facts.logical_sector;
-        if !block.is_power_of_two() || block > 1 << 16 {
-            return Err(format!(
-                "its sectors have {block} bytes; the protocol knows powers of two up to 65536"
-            ));
+    pub fn of(facts: &Facts, is_structured: bool, smallest: SmallestBlock) -> Result<Terms, String> {
+        let sector = facts.logical_sector;
+        if sector == 0 || !facts.size.is_multiple_of(u64::from(sector)) {
+            return Err(format!("its {} bytes are no whole number of sectors of {sector}", facts.size));
         }
-        if !facts.size.is_multiple_of(u64::from(block)) {
-            return Err(format!("its {} bytes are no whole number of sectors of {block}", facts.size));
-        }
+        let block = match smallest {
+            SmallestBlock::Byte => 1,
+            // The protocol knows powers of two only, up to this.
+            SmallestBlock::Sector => (1 << sector.trailing_zeros()).min(1 << 16),
+        };
         if facts.size > i64::MAX as u64 {
             return Err(format!("{} bytes are more than 2^63 - 1", facts.size));
         }
         let preferred = facts.physical_sector.clamp(4096.max(block), PAYLOAD_MAX);
         let preferred = preferred.checked_next_power_of_two().unwrap_or(PAYLOAD_MAX).min(PAYLOAD_MAX);
         let flags = flags(facts, is_structured);
-        Ok(Terms { size: facts.size, block, preferred, flags, is_structured, contexts: Vec::new() })
+        let contexts = Vec::new();
+        Ok(Terms { size: facts.size, block, sector, preferred, flags, is_structured, contexts })
     }
 
     /// Whether the client may write.
@@ -146,15 +159,19 @@ mod tests {
         }
     }
 
+    fn of(facts: &Facts, is_structured: bool) -> Result<Terms, String> {
+        Terms::of(facts, is_structured, SmallestBlock::Sector)
+    }
+
     #[test]
     fn a_disk_that_cannot_be_written_says_so_and_offers_no_command_that_writes() {
-        let terms = Terms::of(&facts(), true).unwrap();
+        let terms = of(&facts(), true).unwrap();
         let expected = [0, 1, 2, 4, 7, 8, 10].iter().map(|bit| 1 << bit).sum::<u16>();
         assert_eq!(terms.flags, expected);
-        assert_eq!(Terms::of(&facts(), false).unwrap().flags, expected & !export::SEND_DF);
+        assert_eq!(of(&facts(), false).unwrap().flags, expected & !export::SEND_DF);
         let writable = Facts { is_writable: true, rotates: false, ..facts() };
         let expected = [0, 2, 3, 5, 6, 7, 8, 10, 11].iter().map(|bit| 1 << bit).sum::<u16>();
-        assert_eq!(Terms::of(&writable, true).unwrap().flags, expected);
+        assert_eq!(of(&writable, true).unwrap().flags, expected);
     }
 
     #[test]
@@ -163,8 +180,20 @@ mod tests {
             [(512, 512, 4096), (512, 16384, 16384), (2048, 2352, 4096), (4096, 4096, 4096), (512, 5000, 8192)]
         {
             let facts = Facts { logical_sector: logical, physical_sector: physical, ..facts() };
-            let terms = Terms::of(&facts, true).unwrap();
+            let terms = of(&facts, true).unwrap();
             assert_eq!((terms.block, terms.preferred), (logical, preferred));
+        }
+    }
+
+    #[test]
+    fn sectors_of_odd_sizes_are_told_as_parts_of_sectors() {
+        for (sector, block) in
+            [(512, 512), (4096, 4096), (520, 8), (65024, 512), (2352, 16), (1 << 18, 1 << 16)]
+        {
+            let facts = Facts { logical_sector: sector, size: u64::from(sector) * 10, ..facts() };
+            let terms = of(&facts, true).unwrap();
+            assert_eq!((terms.sector, terms.block), (sector, block));
+            assert_eq!(Terms::of(&facts, true, SmallestBlock::Byte).unwrap().block, 1);
         }
     }
 
@@ -172,11 +201,10 @@ mod tests {
     fn what_the_protocol_cannot_tell_is_not_served() {
         for facts in [
             Facts { size: 1000, ..facts() },
-            Facts { logical_sector: 520, size: 520, ..facts() },
             Facts { logical_sector: 0, ..facts() },
             Facts { size: 1 << 63, ..facts() },
         ] {
-            assert!(Terms::of(&facts, true).is_err(), "{facts:?}");
+            assert!(of(&facts, true).is_err(), "{facts:?}");
         }
     }
 }

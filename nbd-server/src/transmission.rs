@@ -166,6 +166,10 @@ fn decide(header: &RequestHeader, terms: &Terms) -> Result<Order, (u32, &'static
     if !offset.is_multiple_of(u64::from(terms.block)) || !length.is_multiple_of(terms.block) {
         return Err((error::EINVAL, "not in whole blocks of the smallest size that was told"));
     }
+    let sector = u64::from(terms.sector);
+    if writes && !(offset.is_multiple_of(sector) && u64::from(length).is_multiple_of(sector)) {
+        return Err((error::EINVAL, "not in whole sectors: parts of one can only be read"));
+    }
     let is_one = flags & command::FLAG_DF != 0;
     match kind {
         command::READ if length > PAYLOAD_MAX => {
@@ -223,6 +227,7 @@ mod tests {
         Terms {
             size: 1 << 30,
             block: 512,
+            sector: 512,
             preferred: 4096,
             flags: export::HAS_FLAGS,
             is_structured: true,
@@ -342,6 +347,20 @@ mod tests {
         assert_eq!(refused(&terms(), BLOCK_STATUS, 0, 0, 0), Some(error::EINVAL));
         let blind = Terms { contexts: Vec::new(), ..terms() };
         assert_eq!(refused(&blind, BLOCK_STATUS, 0, 0, 512), Some(error::EINVAL));
+    }
+
+    #[test]
+    fn parts_of_sectors_are_read_and_not_written() {
+        use command::*;
+        let terms = Terms { block: 1, ..terms() };
+        for kind in [READ, CACHE, BLOCK_STATUS] {
+            assert_eq!(refused(&terms, kind, 0, 7, 1000), None, "{kind}");
+        }
+        for kind in [WRITE, TRIM, WRITE_ZEROES] {
+            assert_eq!(refused(&terms, kind, 0, 7, 1000), Some(error::EINVAL), "{kind}");
+            assert_eq!(refused(&terms, kind, 0, 512, 1000), Some(error::EINVAL), "{kind}");
+            assert_eq!(refused(&terms, kind, 0, 512, 1024), None, "{kind}");
+        }
     }
 
     proptest! {

@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use block::{Errno, Nanos, WallClock};
 use clap::{Args, ValueEnum};
-use nbd_server::terms::Terms;
+use nbd_server::handshake::Manners;
+use nbd_server::terms::{SmallestBlock, Terms};
 use nbd_server::{Listener, Server, ServerOptions};
 use serving::{DriveOptions, Exports as _, ImageOptions, SimOptions, WhenGone};
 use signal_hook::consts::SIGHUP;
@@ -84,6 +85,9 @@ pub struct ServeOptions {
     /// Serve nothing, but repeat what was written down with --log, and say what comes out differently (exit status 1)
     #[arg(long, value_name = "LOG", exclusive = true)]
     replay: Option<PathBuf>,
+    /// The smallest piece that clients may read: a sector of the disk, or a byte, for which its sector is read
+    #[arg(long, value_name = "sector|byte", default_value = "sector", value_parser = smallest_block)]
+    smallest_block: SmallestBlock,
     /// Connections at a time; others are closed at once
     #[arg(long, value_name = "NUMBER", default_value = "256", value_parser = clap::value_parser!(u32).range(1..))]
     max_connections: u32,
@@ -127,6 +131,14 @@ impl From<Gone> for WhenGone {
             Gone::Refuse => WhenGone::Refuse,
             Gone::Mute => WhenGone::Mute,
         }
+    }
+}
+
+fn smallest_block(text: &str) -> Result<SmallestBlock, String> {
+    match text {
+        "sector" => Ok(SmallestBlock::Sector),
+        "byte" => Ok(SmallestBlock::Byte),
+        _ => Err("sector or byte".into()),
     }
 }
 
@@ -190,7 +202,7 @@ fn wait(attendance: &mut Attendance, served: &Served) {
 fn check(served: &Served) -> Result<(), Failure> {
     for (name, device) in served.opened() {
         let wrong = |text| Failure::BadInput { path: name.into(), text: format!("cannot be served: {text}") };
-        Terms::of(&device.facts(), true).map_err(wrong)?;
+        Terms::of(&device.facts(), true, SmallestBlock::Sector).map_err(wrong)?;
     }
     Ok(())
 }
@@ -223,11 +235,11 @@ impl ServeOptions {
     }
 
     fn server(&self, export_count: usize) -> ServerOptions {
-        let mut options = ServerOptions::default();
-        options.connection_count_max = self.max_connections as usize;
+        let mut manners = Manners { smallest: self.smallest_block, ..Manners::default() };
         // Whoever lists all of them asks a few things about each.
-        options.manners.limits.option_count_max += 8 * export_count as u32;
-        options
+        manners.limits.option_count_max += 8 * export_count as u32;
+        let connection_count_max = self.max_connections as usize;
+        ServerOptions { manners, connection_count_max, ..ServerOptions::default() }
     }
 
     fn tell(&self) -> Box<dyn Fn(&str) + Send + Sync> {

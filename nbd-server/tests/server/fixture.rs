@@ -41,6 +41,7 @@ pub struct ToyOptions {
     pub reads_on: bool,
     pub has_health: bool,
     pub is_absent: bool,
+    pub sector: u32,
 }
 
 impl Default for ToyOptions {
@@ -56,6 +57,7 @@ impl Default for ToyOptions {
             reads_on: false,
             has_health: false,
             is_absent: false,
+            sector: 512,
         }
     }
 }
@@ -165,7 +167,7 @@ impl Device for Toy {
     fn facts(&self) -> Facts {
         Facts {
             size: self.options.size,
-            logical_sector: 512,
+            logical_sector: self.options.sector,
             physical_sector: 4096,
             rotates: false,
             is_writable: self.options.is_writable,
@@ -199,6 +201,9 @@ impl Device for Toy {
     fn submit(&self, request: Request, ticket: u64, outlet: &Arc<dyn Outlet>) -> Option<Reply> {
         let range = request.range;
         assert!(range.end().bytes() <= self.options.size, "the server asks for {range}");
+        let sector = u64::from(self.options.sector);
+        let is_whole = range.start().is_multiple_of(sector) && range.end().is_multiple_of(sector);
+        assert!(is_whole, "the server asks for {range}, in sectors of {sector}");
         let kept = match &request.work {
             Work::Write(bytes) => {
                 assert_eq!(bytes.len() as u64, range.length());

@@ -1,5 +1,8 @@
 //! Requests and what comes of them.
 
+use nbd_server::handshake::Manners;
+use nbd_server::server::ServerOptions;
+use nbd_server::terms::SmallestBlock;
 use nbd_server::wire::{self, chunk, command, error, option};
 use serving::{Reply, Work};
 
@@ -381,4 +384,30 @@ fn whoever_says_goodbye_gets_what_is_owed() {
     let cookies = [raw.chunk().2, raw.chunk().2];
     assert_eq!(cookies, [2, 1]);
     assert!(raw.is_closed(), "there is no reply to a goodbye, nor to what follows it");
+}
+
+#[test]
+fn parts_of_sectors_are_cut_out_of_whole_ones() {
+    let manners = Manners { smallest: SmallestBlock::Byte, ..Manners::default() };
+    let server = ServerOptions { manners, ..ServerOptions::default() };
+    let odd = ToyOptions { sector: 65024, size: 65024 * 10, ..ToyOptions::default() };
+    for (toy, options, unit) in [(ToyOptions::default(), server, 1), (odd, ServerOptions::default(), 512)] {
+        let sector = u64::from(toy.sector);
+        let toy = ToyOptions { bad: vec![range(2 * sector, sector)], ..toy };
+        let bench = Bench::with(toy, options);
+        let mut raw = bench.opened();
+        let inside = (4 * sector + unit, 3 * sector);
+        for (offset, length) in [(0, unit), (unit, unit), (sector - unit, 2 * unit), inside] {
+            assert_eq!(raw.read_whole(offset, length as u32), bytes_at(range(offset, length)));
+        }
+        // Good bytes before the bad sector, and the first byte in it that was asked for.
+        raw.request(command::READ, 0, 5, 2 * sector - unit, 3 * unit as u32);
+        let chunks = raw.chunks();
+        assert_eq!(chunks[0].3[8..], bytes_at(range(2 * sector - unit, unit)));
+        assert_eq!(error_of(&chunks[1]).1, Some(2 * sector));
+        raw.request(command::READ, 0, 6, 2 * sector + 2 * unit, unit as u32);
+        assert_eq!(raw.error().1, Some(2 * sector + 2 * unit));
+        raw.request(command::CACHE, 0, 7, unit, unit as u32);
+        done(&mut raw, 7);
+    }
 }
