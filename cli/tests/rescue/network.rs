@@ -391,8 +391,9 @@ fn timings_and_the_rest_are_logged_as_of_any_source() {
 
 #[test]
 fn a_simulated_disk_that_is_served_is_rescued_as_far_as_it_can_be() {
-    let disk = "medium-small";
-    for words in [&["--on-error=stop"][..], &["--on-error=continue", "--health"]] {
+    for (disk, words) in
+        [("floppy", &["--on-error=stop"][..]), ("floppy-home", &["--on-error=continue", "--health"])]
+    {
         let bench = Bench::new();
         let direct = bench.rescue(Path::new(&format!("sim:{disk}")), &["--json", "--sector-size=512"]);
         let truth = json_line(&direct, direct.stdout.lines().count() - 1);
@@ -408,7 +409,7 @@ fn a_simulated_disk_that_is_served_is_rescued_as_far_as_it_can_be() {
             told.lines().last().and_then(|line| serde_json::from_str(line).ok()).expect("JSON");
         let count = |line: &serde_json::Value, name: &str| line[name].as_u64().expect("a number");
         assert!(count(&told, "rescued_bytes") <= count(&truth, "recoverable_bytes"), "{disk}: {told}");
-        assert!(count(&told, "rescued_bytes") * 100 >= count(&truth, "rescued_bytes") * 99, "{disk}: {told}");
+        assert!(count(&told, "rescued_bytes") * 100 >= count(&truth, "rescued_bytes") * 95, "{disk}: {told}");
         // What the map calls rescued is the disk's.
         let scenario = simulator::scenario::library::open(disk).expect("a scenario");
         let source = scenario
