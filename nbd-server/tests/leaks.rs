@@ -59,13 +59,18 @@ fn connections_cost_little_and_leave_nothing_behind() {
         wait_until("its thread has ended", || is_within(usual));
         state()
     };
-    let memory = resident();
-    (0..200).for_each(|round| abrupt(&bench, round));
-    wait_until("everybody has left", || bench.server.client_count() == 0);
-    wait_until("nothing is left", || is_within(before));
-    assert_eq!((bench.toy.held(), bench.toy.clients()), (0, 0));
-    let grown = resident().saturating_sub(memory);
-    assert!(grown < 32 << 20, "{grown} bytes more after 200 abrupt disconnects");
+    // How many buffers are in use at a time depends on how busy the machine is, and the allocator keeps them: what leaks
+    // grows with every round, what is kept does not.
+    let mut growths = Vec::new();
+    while growths.last().is_none_or(|grown| *grown >= 16 << 20) {
+        let memory = resident();
+        (0..200).for_each(|round| abrupt(&bench, round));
+        wait_until("everybody has left", || bench.server.client_count() == 0);
+        wait_until("nothing is left", || is_within(before));
+        assert_eq!((bench.toy.held(), bench.toy.clients()), (0, 0));
+        growths.push(resident().saturating_sub(memory));
+        assert!(growths.len() < 6, "each 200 abrupt disconnects cost memory: {growths:?} bytes");
+    }
 
     let memory = resident();
     let mut idle = Vec::new();
