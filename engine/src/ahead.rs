@@ -415,7 +415,8 @@ mod tests {
             let stage = Stage { phase: Phase::Copying, pass: 1, round: 1, direction };
             let (if_unread, ends_at) = (IfUnread::NonTrimmed, EndsAt::Damage);
             let range = place(domain.0, domain.1);
-            let sweep = Sweep { range, unit: 100, direction, stage, if_unread, ends_at };
+            let sweep =
+                Sweep { range, unit: 100, direction, stage, if_unread, ends_at, patience: Patience::Endless };
             let piece = place(piece.0, piece.1);
             let reply = ReadReply::of_pieces([good], piece.length() as usize, Damage::new(Errno::EIO));
             whole_requests(&sweep, piece, &reply).map(|r| (r.start().bytes(), r.end().bytes()))

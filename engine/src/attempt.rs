@@ -2,7 +2,7 @@
 //!
 //! Owns the vocabulary between strategy and loop. Must not know how a read is done.
 
-use block::{ByteRange, Nanos, Offset};
+use block::{ByteRange, Errno, Nanos, Offset, Patience, Recovery};
 use map::{Phase, Status};
 
 /// Which way a pass runs over the medium.
@@ -38,6 +38,8 @@ pub enum Step {
     },
     /// Do nothing for so long.
     Rest(Nanos),
+    /// Do something about a source in trouble.
+    Recover(Recovery),
 }
 
 /// Equal reads in a row over a range.
@@ -47,7 +49,8 @@ pub enum Step {
 /// all of them succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sweep {
-    /// What to read. Must lie in one block of the map and in one piece of the domain.
+    /// What to read. Must lie in one piece of the domain. It may cross blocks of the map, and hold what was read before:
+    /// what is rescued stays rescued, and no status becomes a less processed one.
     pub range: ByteRange,
     /// Size of one read in bytes.
     pub unit: u64,
@@ -59,6 +62,8 @@ pub struct Sweep {
     pub if_unread: IfUnread,
     /// When to come back and ask.
     pub ends_at: EndsAt,
+    /// How long to wait for one read, if that is less than what the rescue is told to wait.
+    pub patience: Patience,
 }
 
 /// A phase, a pass, and how both are told to people.
@@ -79,8 +84,12 @@ pub struct Stage {
 pub enum IfUnread {
     /// Non-trimmed, or bad-sector if it is not larger than a sector.
     NonTrimmed,
+    /// Non-scraped, or bad-sector if it is not larger than a sector.
+    NonScraped,
     /// Bad-sector, whatever its size.
     BadSector,
+    /// The one that it has: this read is made for what it does to the drive. It does not move the position either.
+    Unchanged,
 }
 
 /// What ends a sweep before its range is used up.
@@ -92,6 +101,8 @@ pub enum EndsAt {
     Damage,
     /// The first read that fails, or after which the source is found to be slow.
     DamageOrSlowness,
+    /// The first read that fails, or takes longer. Its reads are made one by one.
+    DamageOrLongRead(Nanos),
 }
 
 impl Sweep {
@@ -119,6 +130,11 @@ impl Sweep {
             }
         };
         (!piece.is_empty()).then_some(piece)
+    }
+
+    /// Whether each read must be known for itself, so that none may be joined with others.
+    pub fn is_timed(&self) -> bool {
+        matches!(self.ends_at, EndsAt::DamageOrLongRead(_)) || self.patience != Patience::Endless
     }
 
     /// Where it starts: the low end forwards, the high end backwards.
@@ -149,8 +165,14 @@ pub struct Outcome {
     pub earlier_reads: u64,
     /// Bytes that the last read copied.
     pub last_copied: u64,
+    /// How many of them lie at its start, before anything that could not be read.
+    pub last_leading: u64,
     /// Whether the last read failed.
     pub failed: bool,
+    /// Why it did.
+    pub errno: Option<Errno>,
+    /// How long the last read took; with all that it was joined with, where reads need not be told apart.
+    pub last_took: Nanos,
     /// Whether the source was found to be slow after the last read.
     pub slow: Option<Slow>,
 }
@@ -176,6 +198,7 @@ mod tests {
             stage: Stage { phase: Phase::Copying, pass: 1, round: 1, direction },
             if_unread: IfUnread::NonTrimmed,
             ends_at: EndsAt::Damage,
+            patience: Patience::Endless,
         }
     }
 

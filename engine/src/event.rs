@@ -2,7 +2,7 @@
 //!
 //! Owns the events. Must not know who listens, nor how anything is worded.
 
-use block::{ByteRange, Errno, Nanos, Offset};
+use block::{ByteRange, Errno, Nanos, Offset, Recovery};
 use map::{Position, Status};
 
 use crate::{Book, Direction, Limit, Rates, Stage};
@@ -28,6 +28,8 @@ pub enum Event<'a> {
         /// To what.
         status: Status,
     },
+    /// Something was done about a source in trouble because the strategy wanted it.
+    Recovered(Recovery),
     /// The source ends here, earlier than its size says.
     EndFound(Offset),
     /// A pause begins.
@@ -89,6 +91,7 @@ impl Tried<'_> {
             stage: Stage { phase: map::Phase::Copying, pass: 1, round: 1, direction: self.direction },
             if_unread: crate::IfUnread::BadSector,
             ends_at: crate::EndsAt::RangeEnd,
+            patience: block::Patience::Endless,
         };
         let mut at = sweep.origin();
         std::iter::from_fn(move || {

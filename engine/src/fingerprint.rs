@@ -126,6 +126,11 @@ impl Observer for Fingerprint {
                 self.flush();
                 self.record(b'm', &[range.start().bytes(), range.end().bytes(), *status as u64]);
             }
+            Event::Recovered(measure) => {
+                self.flush();
+                // By its name, which does not change when there are more of them.
+                self.hash.update(format!("!{measure:?};"));
+            }
             Event::EndFound(at) => {
                 self.flush();
                 self.record(b'e', &[at.bytes()]);

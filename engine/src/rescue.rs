@@ -3,7 +3,7 @@
 //! Owns the order of these, and what happens when one of them fails. Must not know how anything is worded, nor decide
 //! what to read.
 
-use block::{BlockSink, BlockSource, ByteRange, Clock, Nanos, Offset, Recovery};
+use block::{BlockSink, BlockSource, ByteRange, Clock, Errno, Nanos, Offset, Patience, Recovery};
 use map::{Phase, Position, Status};
 
 use crate::ahead::Reader;
@@ -132,8 +132,8 @@ impl<'a> Rescue<'a> {
         let mut at = range.start();
         while let Some(part) = self.unfinished_part(ByteRange::between(at, range.end()), cluster) {
             let (unit, direction) = (cluster, Direction::Forwards);
-            let (if_unread, ends_at) = (IfUnread::BadSector, EndsAt::RangeEnd);
-            self.sweep(&Sweep { range: part, unit, direction, stage, if_unread, ends_at })?;
+            let (if_unread, ends_at, patience) = (IfUnread::BadSector, EndsAt::RangeEnd, Patience::Endless);
+            self.sweep(&Sweep { range: part, unit, direction, stage, if_unread, ends_at, patience })?;
             at = part.end();
         }
         Ok(())
@@ -172,6 +172,7 @@ impl<'a> Rescue<'a> {
                     self.tell(&Event::Marked { range, status });
                 }
                 Step::Rest(pause) => self.clock.sleep(pause),
+                Step::Recover(measure) => self.recover(measure)?,
             }
         }
         self.stop_before_phase()
@@ -187,7 +188,10 @@ impl<'a> Rescue<'a> {
             last: ByteRange::new(at, 0),
             earlier_reads: 0,
             last_copied: 0,
+            last_leading: 0,
             failed: false,
+            errno: None,
+            last_took: Nanos::ZERO,
             slow: None,
         };
         let mut reads = 0u64;
@@ -213,8 +217,9 @@ impl<'a> Rescue<'a> {
             outcome.earlier_reads = reads + done.reads - 1;
             reads += done.reads;
             outcome.last = done.last;
-            outcome.last_copied = done.copied;
+            (outcome.last_copied, outcome.last_leading) = (done.copied, done.leading);
             outcome.failed = done.failed;
+            (outcome.errno, outcome.last_took) = (done.errno, done.took);
             self.throttle();
             outcome.slow = self.judge(sweep);
             self.stop_at(self.options.limits.passed_by_slowness(&self.rates))?;
@@ -226,6 +231,7 @@ impl<'a> Rescue<'a> {
                 EndsAt::RangeEnd => false,
                 EndsAt::Damage => outcome.failed,
                 EndsAt::DamageOrSlowness => outcome.failed || outcome.slow.is_some(),
+                EndsAt::DamageOrLongRead(limit) => outcome.failed || outcome.last_took > limit,
             };
             if ends || done.end_found {
                 break;
@@ -246,7 +252,9 @@ impl<'a> Rescue<'a> {
         if self.stage.is_none_or(|stage| stage.phase != sweep.stage.phase) {
             self.stop_before_phase()?;
         }
-        self.position = Position { at, phase: sweep.stage.phase, pass: sweep.stage.pass };
+        if sweep.if_unread != IfUnread::Unchanged {
+            self.position = Position { at, phase: sweep.stage.phase, pass: sweep.stage.pass };
+        }
         if is_new_pass {
             self.begin_pass(sweep.stage);
         }
@@ -366,7 +374,12 @@ struct Done {
     last: ByteRange,
     reads: u64,
     copied: u64,
+    /// How many of these lie before anything that the last of them did not bring.
+    leading: u64,
     failed: bool,
+    errno: Option<Errno>,
+    /// How long the last of them took, or all of them where they were joined.
+    took: Nanos,
     end_found: bool,
 }
 

@@ -6,8 +6,27 @@
 use crate::{Book, Outcome, Step};
 
 pub mod classic;
+mod course;
+pub mod register;
+pub mod sequential;
 
 pub use classic::{Classic, ClassicOptions};
+pub use register::{Choice, Entry, Ground, Made, Settings, Unfit};
+pub use sequential::{Sequential, SequentialOptions};
+
+use Choice::{Block, Direction, Gnu, Retries};
+
+/// All strategies that look at nothing but answers and times.
+#[rustfmt::skip] // A register reads best with a line for each.
+pub const STRATEGIES: &[Entry] = &[
+    Entry { name: "classic", about: "GNU ddrescue 1.29", knows: &[Block, Direction, Retries, Gnu], make: Classic::make },
+    Entry { name: "sequential", about: "dd conv=noerror", knows: &[Block, Direction], make: Sequential::make },
+];
+
+/// Finds a strategy by its name.
+pub fn find(name: &str) -> Option<&'static Entry> {
+    STRATEGIES.iter().find(|entry| entry.name == name)
+}
 
 /// What a strategy may look at.
 #[derive(Clone, Copy, Debug)]

@@ -272,7 +272,10 @@ impl Strategy for Changing {
         let direction = Direction::Forwards;
         let stage = Stage { phase: Phase::Copying, pass: 1, round: 1, direction };
         let (if_unread, unit) = (IfUnread::NonTrimmed, UNIT);
-        let sweep = |range, ends_at| Step::Sweep(Sweep { range, unit, direction, stage, if_unread, ends_at });
+        let patience = Patience::Endless;
+        let sweep = |range, ends_at| {
+            Step::Sweep(Sweep { range, unit, direction, stage, if_unread, ends_at, patience })
+        };
         match (self.steps, last) {
             (1, _) => Some(sweep(self.whole, EndsAt::DamageOrSlowness)),
             (2, Some(outcome)) => {

@@ -60,6 +60,7 @@ impl<'a> Rescue<'a> {
     pub(super) fn joined(&mut self, sweep: &Sweep, at: Offset) -> Result<Option<Done>, Stop> {
         let is_far = self.options.ahead_after.is_some_and(|bytes| self.clean >= bytes);
         let is_free = self.options.read_rate_max.is_none() && self.options.recheck != Recheck::EachError;
+        let is_free = is_free && !sweep.is_timed();
         if !is_far || !is_free || sweep.stage.phase != Phase::Copying || !self.reader.reads_ahead(sweep.unit)
         {
             return Ok(None);
@@ -143,7 +144,9 @@ impl<'a> Rescue<'a> {
             true => 1,
             false => (range.end().align_up(unit) - range.start().align_down(unit)) / unit,
         };
-        Done { range, last, reads, copied: last.length(), failed: false, end_found: false }
+        let copied = last.length();
+        let leading = copied;
+        Done { range, last, reads, copied, leading, failed: false, errno: None, took, end_found: false }
     }
 
     /// Makes one request for itself.
@@ -206,7 +209,7 @@ impl<'a> Rescue<'a> {
 
     /// Reads one request, through the loss and return of the device; returns also how long it took.
     fn read(&mut self, sweep: &Sweep, request: ByteRange) -> Result<Answered, Stop> {
-        let patience = self.options.patience;
+        let patience = self.patience_of(sweep);
         // How often this very request has thrown the device out.
         let mut kills = 0;
         loop {
@@ -278,12 +281,22 @@ impl<'a> Rescue<'a> {
             true => (request.end(), request.end() - sweep.range.start()),
         };
         // Only the first and the last request of a sweep may be shorter; and who reads slowly on purpose, reads singly.
-        let is_row = request.length() == sweep.unit && self.options.read_rate_max.is_none();
+        let is_joined = self.options.read_rate_max.is_none() && !sweep.is_timed();
+        let is_row = request.length() == sweep.unit && is_joined;
         let count = if is_row { left / sweep.unit } else { 1 };
         // What happens by time happens at whole seconds: a row ends with the read in which one begins.
         let until = Nanos::from_secs(self.clock.now().whole_secs() + 1);
         let row = Row { at, unit: request.length(), count, backwards, until };
-        self.reader.source.examine(&row, self.options.patience)
+        let patience = self.patience_of(sweep);
+        self.reader.source.examine(&row, patience)
+    }
+
+    /// How long to wait for one read of a sweep.
+    fn patience_of(&self, sweep: &Sweep) -> Patience {
+        match (sweep.patience, self.options.patience) {
+            (Patience::UpTo(one), Patience::UpTo(other)) => Patience::UpTo(one.min(other)),
+            (Patience::Endless, patience) | (patience, Patience::Endless) => patience,
+        }
     }
 
     /// What so many requests from this one on cover.
@@ -494,16 +507,9 @@ impl<'a> Rescue<'a> {
         let leads = ByteRange::between(request.start(), place(leading));
         if failed > 0 {
             for gap in gaps.iter().copied() {
-                let is_sector = gap.length() <= self.options.sector;
-                let status = match sweep.if_unread {
-                    IfUnread::NonTrimmed if !is_sector => Status::NonTrimmed,
-                    IfUnread::NonTrimmed | IfUnread::BadSector => Status::BadSector,
-                };
-                let before =
-                    self.book.map().block_at(gap.start()).map_or(Status::NonTried, |block| block.status);
-                self.book.change(gap, status);
+                let replaced = self.mark_unread(sweep, gap);
                 if !goes_on {
-                    self.burst.failed(gap, before, took);
+                    replaced.into_iter().for_each(|(part, before)| self.burst.failed(part, before, took));
                 }
             }
             if goes_on && !leads.is_empty() {
@@ -531,7 +537,37 @@ impl<'a> Rescue<'a> {
             self.end_found(rest.start())?;
         }
         let range = if end_found { ByteRange::between(request.start(), rest.start()) } else { request };
-        Ok(Done { range, last: range, reads: 1, copied, failed: failed > 0, end_found })
+        let failed = failed > 0;
+        Ok(Done { range, last: range, reads: 1, copied, leading, failed, errno, took, end_found })
+    }
+
+    /// Marks what a read did not bring, where nothing better is known of it; returns what was known.
+    fn mark_unread(&mut self, sweep: &Sweep, gap: ByteRange) -> Vec<(ByteRange, Status)> {
+        let is_sector = gap.length() <= self.options.sector;
+        let status = match sweep.if_unread {
+            IfUnread::Unchanged => return Vec::new(),
+            IfUnread::NonTrimmed if !is_sector => Status::NonTrimmed,
+            IfUnread::NonScraped if !is_sector => Status::NonScraped,
+            IfUnread::NonTrimmed | IfUnread::NonScraped | IfUnread::BadSector => Status::BadSector,
+        };
+        let blocks = self.book.map().blocks_in(gap).filter(|block| block.status <= status);
+        let parts: Vec<_> = blocks.map(|block| (block.range.overlap(gap), block.status)).collect();
+        parts.iter().for_each(|(part, _)| self.book.change(*part, status));
+        parts
+    }
+
+    /// Does something about the source because the strategy wants it.
+    pub(super) fn recover(&mut self, measure: Recovery) -> Result<(), Stop> {
+        self.check_interrupt()?;
+        let here = ByteRange::new(self.position.at, 0);
+        self.watched(here, |reader, wait| reader.quiet(wait))?;
+        self.reader.forget_extents();
+        let done = self.reader.source.recover(measure);
+        self.tell(&Event::Recovered(measure));
+        match done {
+            Ok(()) => Ok(()),
+            Err(error) => self.await_device(error, here, false).map(|_| ()),
+        }
     }
 
     /// The size that the source had when it was opened, if a reply says that it ends below that.

@@ -3,9 +3,11 @@
 //! Owns the order of reads. Must not know how a read is done, nor how long it took in real time.
 //! Source: GNU ddrescue manual, chapter "Algorithm", and what the program does where it says more or less.
 
-use block::{ByteRange, Offset};
+use block::{ByteRange, Offset, Patience};
 use map::{Block, Phase, Position, Status};
 
+use super::course::{far_end, natural_start, near_end, next_block, part_from, resumed_at};
+use super::register::{Ground, Made, Settings};
 use crate::attempt::Slow;
 use crate::{Direction, EndsAt, IfUnread, Outcome, Stage, Step, Strategy, Sweep, View};
 
@@ -187,6 +189,22 @@ impl Classic {
         Classic { options, state: State::Begin, skip, slow_skip: 0, unread: 0, is_past_resume: false }
     }
 
+    /// Makes it as the register does: with GNU's defaults.
+    pub(super) fn make(ground: &Ground, settings: &Settings) -> Made {
+        settings.none_but(&[])?;
+        let (skip_initial, skip_max) = ClassicOptions::skip_sizes(ground.size, (None, None), ground.sector);
+        Ok(Box::new(Classic::new(ClassicOptions {
+            sector: ground.sector,
+            cluster: ground.block_or(64 << 10),
+            skip_initial,
+            skip_max,
+            direction: ground.direction,
+            retries: ground.retries,
+            resume: ground.resume,
+            ..ClassicOptions::default()
+        })))
+    }
+
     // Copying.
 
     fn begin_copying(&mut self, view: View<'_>) -> Option<Step> {
@@ -250,7 +268,8 @@ impl Classic {
             pass.at = near_end(range, direction);
             self.state = State::Copying(pass);
             let (unit, if_unread) = (self.options.cluster, IfUnread::NonTrimmed);
-            return Some(Step::Sweep(Sweep { range, unit, direction, stage, if_unread, ends_at }));
+            let patience = Patience::Endless;
+            return Some(Step::Sweep(Sweep { range, unit, direction, stage, if_unread, ends_at, patience }));
         }
         match self.next_pass(pass.pass).filter(|_| pass.found == Found::Blocks) {
             Some(pass) => {
@@ -452,7 +471,8 @@ impl Classic {
     fn sectors(&self, range: ByteRange, phase: Phase, direction: Direction, ends_at: EndsAt) -> Step {
         let stage = Stage { phase, pass: 1, round: 1, direction: self.options.direction };
         let (unit, if_unread) = (self.options.sector, IfUnread::BadSector);
-        Step::Sweep(Sweep { range, unit, direction, stage, if_unread, ends_at })
+        let patience = Patience::Endless;
+        Step::Sweep(Sweep { range, unit, direction, stage, if_unread, ends_at, patience })
     }
 }
 
@@ -464,48 +484,4 @@ fn qualifies(view: View<'_>, pass: u32, direction: Direction, block: &Block) -> 
         _ => return true,
     };
     neighbour.is_none_or(|neighbour| neighbour.status == Status::Finished)
-}
-
-/// Where an earlier run stopped, if that lies in the domain and there is still something to do from there on.
-fn resumed_at(view: View<'_>, at: Offset, direction: Direction, status: Status) -> Option<Offset> {
-    let byte = match direction {
-        Direction::Forwards => at,
-        Direction::Backwards if at > Offset::ZERO => at.saturating_back(1),
-        Direction::Backwards => return None,
-    };
-    let is_useful = view.book.domain().contains(byte) && next_block(view, status, at, direction).is_some();
-    is_useful.then_some(at)
-}
-
-fn natural_start(direction: Direction) -> Offset {
-    match direction {
-        Direction::Forwards => Offset::ZERO,
-        Direction::Backwards => Offset::MAX,
-    }
-}
-
-fn next_block(view: View<'_>, status: Status, at: Offset, direction: Direction) -> Option<Block> {
-    match direction {
-        Direction::Forwards => view.book.next_with(status, at),
-        Direction::Backwards => view.book.previous_with(status, at),
-    }
-}
-
-/// The part of a block that has not been passed yet.
-fn part_from(block: ByteRange, at: Offset, direction: Direction) -> ByteRange {
-    match direction {
-        Direction::Forwards => ByteRange::between(block.start().max(at), block.end()),
-        Direction::Backwards => ByteRange::between(block.start(), block.end().min(at)),
-    }
-}
-
-fn near_end(range: ByteRange, direction: Direction) -> Offset {
-    match direction {
-        Direction::Forwards => range.start(),
-        Direction::Backwards => range.end(),
-    }
-}
-
-fn far_end(range: ByteRange, direction: Direction) -> Offset {
-    near_end(range, direction.opposite())
 }

@@ -158,6 +158,7 @@ impl Observer for Watch {
                 self.ended = Some((report.rates.run_secs(), rescued, report.position));
             }
             Event::Marked { .. }
+            | Event::Recovered(_)
             | Event::EndFound(_)
             | Event::Waiting { .. }
             | Event::Saved
