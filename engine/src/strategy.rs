@@ -7,10 +7,12 @@ use crate::{Book, Outcome, Step};
 
 pub mod classic;
 mod course;
+pub mod dd_rescue_like;
 pub mod register;
 pub mod sequential;
 
 pub use classic::{Classic, ClassicOptions};
+pub use dd_rescue_like::{DdRescueLike, DdRescueOptions};
 pub use register::{Choice, Entry, Ground, Made, Settings, Unfit};
 pub use sequential::{Sequential, SequentialOptions};
 
@@ -21,6 +23,7 @@ use Choice::{Block, Direction, Gnu, Retries};
 pub const STRATEGIES: &[Entry] = &[
     Entry { name: "classic", about: "GNU ddrescue 1.29", knows: &[Block, Direction, Retries, Gnu], make: Classic::make },
     Entry { name: "sequential", about: "dd conv=noerror", knows: &[Block, Direction], make: Sequential::make },
+    Entry { name: "dd-rescue-like", about: "like dd_rescue", knows: &[Block, Direction], make: DdRescueLike::make },
 ];
 
 /// Finds a strategy by its name.
