@@ -10,11 +10,13 @@ mod course;
 pub mod dd_rescue_like;
 pub mod register;
 pub mod sequential;
+pub mod superclone_like;
 
 pub use classic::{Classic, ClassicOptions};
 pub use dd_rescue_like::{DdRescueLike, DdRescueOptions};
 pub use register::{Choice, Entry, Ground, Made, Settings, Unfit};
 pub use sequential::{Sequential, SequentialOptions};
+pub use superclone_like::{SupercloneLike, SupercloneOptions};
 
 use Choice::{Block, Direction, Gnu, Retries};
 
@@ -24,6 +26,7 @@ pub const STRATEGIES: &[Entry] = &[
     Entry { name: "classic", about: "GNU ddrescue 1.29", knows: &[Block, Direction, Retries, Gnu], make: Classic::make },
     Entry { name: "sequential", about: "dd conv=noerror", knows: &[Block, Direction], make: Sequential::make },
     Entry { name: "dd-rescue-like", about: "like dd_rescue", knows: &[Block, Direction], make: DdRescueLike::make },
+    Entry { name: "superclone-like", about: "like HDDSuperClone", knows: &[Block, Retries], make: SupercloneLike::make },
 ];
 
 /// Finds a strategy by its name.
