@@ -8,12 +8,14 @@ use crate::{Book, Outcome, Step};
 pub mod classic;
 mod course;
 pub mod dd_rescue_like;
+pub mod recoverdisk_like;
 pub mod register;
 pub mod sequential;
 pub mod superclone_like;
 
 pub use classic::{Classic, ClassicOptions};
 pub use dd_rescue_like::{DdRescueLike, DdRescueOptions};
+pub use recoverdisk_like::{RecoverdiskLike, RecoverdiskOptions};
 pub use register::{Choice, Entry, Ground, Made, Settings, Unfit};
 pub use sequential::{Sequential, SequentialOptions};
 pub use superclone_like::{SupercloneLike, SupercloneOptions};
@@ -27,6 +29,7 @@ pub const STRATEGIES: &[Entry] = &[
     Entry { name: "sequential", about: "dd conv=noerror", knows: &[Block, Direction], make: Sequential::make },
     Entry { name: "dd-rescue-like", about: "like dd_rescue", knows: &[Block, Direction], make: DdRescueLike::make },
     Entry { name: "superclone-like", about: "like HDDSuperClone", knows: &[Block, Retries], make: SupercloneLike::make },
+    Entry { name: "recoverdisk-like", about: "like FreeBSD's recoverdisk", knows: &[Block, Retries], make: RecoverdiskLike::make },
 ];
 
 /// Finds a strategy by its name.
