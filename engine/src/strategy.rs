@@ -10,6 +10,7 @@ mod course;
 pub mod dd_rescue_like;
 pub mod recoverdisk_like;
 pub mod register;
+pub mod safecopy;
 pub mod sequential;
 pub mod superclone_like;
 
@@ -17,6 +18,7 @@ pub use classic::{Classic, ClassicOptions};
 pub use dd_rescue_like::{DdRescueLike, DdRescueOptions};
 pub use recoverdisk_like::{RecoverdiskLike, RecoverdiskOptions};
 pub use register::{Choice, Entry, Ground, Made, Settings, Unfit};
+pub use safecopy::{Safecopy, SafecopyRun};
 pub use sequential::{Sequential, SequentialOptions};
 pub use superclone_like::{SupercloneLike, SupercloneOptions};
 
@@ -30,6 +32,8 @@ pub const STRATEGIES: &[Entry] = &[
     Entry { name: "dd-rescue-like", about: "like dd_rescue", knows: &[Block, Direction], make: DdRescueLike::make },
     Entry { name: "superclone-like", about: "like HDDSuperClone", knows: &[Block, Retries], make: SupercloneLike::make },
     Entry { name: "recoverdisk-like", about: "like FreeBSD's recoverdisk", knows: &[Block, Retries], make: RecoverdiskLike::make },
+    Entry { name: "safecopy", about: "safecopy, one run", knows: &[Block], make: Safecopy::make },
+    Entry { name: "safecopy-stages", about: "safecopy, its three stages", knows: &[Block], make: Safecopy::make_stages },
 ];
 
 /// Finds a strategy by its name.
