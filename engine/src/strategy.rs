@@ -8,6 +8,7 @@ use crate::{Book, Outcome, Step};
 pub mod classic;
 mod course;
 pub mod dd_rescue_like;
+pub mod myrescue;
 pub mod recoverdisk_like;
 pub mod register;
 pub mod safecopy;
@@ -16,6 +17,7 @@ pub mod superclone_like;
 
 pub use classic::{Classic, ClassicOptions};
 pub use dd_rescue_like::{DdRescueLike, DdRescueOptions};
+pub use myrescue::{Myrescue, MyrescueOptions};
 pub use recoverdisk_like::{RecoverdiskLike, RecoverdiskOptions};
 pub use register::{Choice, Entry, Ground, Made, Settings, Unfit};
 pub use safecopy::{Safecopy, SafecopyRun};
@@ -34,6 +36,7 @@ pub const STRATEGIES: &[Entry] = &[
     Entry { name: "recoverdisk-like", about: "like FreeBSD's recoverdisk", knows: &[Block, Retries], make: RecoverdiskLike::make },
     Entry { name: "safecopy", about: "safecopy, one run", knows: &[Block], make: Safecopy::make },
     Entry { name: "safecopy-stages", about: "safecopy, its three stages", knows: &[Block], make: Safecopy::make_stages },
+    Entry { name: "myrescue", about: "myrescue, its usual three runs", knows: &[Block], make: Myrescue::make },
 ];
 
 /// Finds a strategy by its name.
