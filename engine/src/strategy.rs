@@ -10,6 +10,7 @@ mod course;
 pub mod dd_rescue_like;
 pub mod myrescue;
 pub mod recoverdisk_like;
+pub mod recoverdm;
 pub mod register;
 pub mod safecopy;
 pub mod sequential;
@@ -19,6 +20,7 @@ pub use classic::{Classic, ClassicOptions};
 pub use dd_rescue_like::{DdRescueLike, DdRescueOptions};
 pub use myrescue::{Myrescue, MyrescueOptions};
 pub use recoverdisk_like::{RecoverdiskLike, RecoverdiskOptions};
+pub use recoverdm::{Recoverdm, RecoverdmOptions};
 pub use register::{Choice, Entry, Ground, Made, Settings, Unfit};
 pub use safecopy::{Safecopy, SafecopyRun};
 pub use sequential::{Sequential, SequentialOptions};
@@ -37,6 +39,7 @@ pub const STRATEGIES: &[Entry] = &[
     Entry { name: "safecopy", about: "safecopy, one run", knows: &[Block], make: Safecopy::make },
     Entry { name: "safecopy-stages", about: "safecopy, its three stages", knows: &[Block], make: Safecopy::make_stages },
     Entry { name: "myrescue", about: "myrescue, its usual three runs", knows: &[Block], make: Myrescue::make },
+    Entry { name: "recoverdm", about: "recoverdm", knows: &[], make: Recoverdm::make },
 ];
 
 /// Finds a strategy by its name.
