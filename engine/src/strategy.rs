@@ -8,6 +8,7 @@ use crate::{Book, Outcome, Step};
 pub mod classic;
 mod course;
 pub mod dd_rescue_like;
+pub mod hw_a;
 pub mod myrescue;
 pub mod recoverdisk_like;
 pub mod recoverdm;
@@ -18,6 +19,7 @@ pub mod superclone_like;
 
 pub use classic::{Classic, ClassicOptions};
 pub use dd_rescue_like::{DdRescueLike, DdRescueOptions};
+pub use hw_a::HwA;
 pub use myrescue::{Myrescue, MyrescueOptions};
 pub use recoverdisk_like::{RecoverdiskLike, RecoverdiskOptions};
 pub use recoverdm::{Recoverdm, RecoverdmOptions};
@@ -40,6 +42,7 @@ pub const STRATEGIES: &[Entry] = &[
     Entry { name: "safecopy-stages", about: "safecopy, its three stages", knows: &[Block], make: Safecopy::make_stages },
     Entry { name: "myrescue", about: "myrescue, its usual three runs", knows: &[Block], make: Myrescue::make },
     Entry { name: "recoverdm", about: "recoverdm", knows: &[], make: Recoverdm::make },
+    Entry { name: "hwA", about: "an imitation of a hardware imager", knows: &[], make: HwA::make },
 ];
 
 /// Finds a strategy by its name.
