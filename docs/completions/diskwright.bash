@@ -1533,7 +1533,7 @@ _diskwright() {
             return 0
             ;;
         diskwright__subcmd__rescue)
-            opts="-h -V -a -A -b -B -c -C -d -D -e -E -f -H -i -I -J -K -L -m -M -n -N -o -O -p -q -r -R -s -S -t -T -u -W -x -X -y -Z --help --version --min-read-rate --try-again --sector-size --binary-prefixes --cluster-size --complete-only --idirect --odirect --max-bad-areas --max-error-rate --force --test-mode --input-position --check-input-size --check-on-error --skip-size --loose-domain --domain-mapfile --retrim --no-scrape --no-trim --output-position --reopen-on-error --preallocate --quiet --retry-passes --reverse --size --sparse --truncate --timeout --unidirectional --compare-before-write --extend-outfile --max-read-errors --synchronous --max-read-rate --continue-on-errno --cpass --delay-slow --log-events --log-rates --log-reads --mapfile-interval --max-slow-reads --pause-on-error --pause-on-pass --reset-slow --json --plain --buffered --allow-mounted --wait-for-device --read-timeout --check-every --pace --log-timings --reflink --journal"
+            opts="-h -V -a -A -b -B -c -C -d -D -e -E -f -H -i -I -J -K -L -m -M -n -N -o -O -p -q -r -R -s -S -t -T -u -W -x -X -y -Z --help --version --min-read-rate --try-again --sector-size --binary-prefixes --cluster-size --complete-only --idirect --odirect --max-bad-areas --max-error-rate --force --test-mode --input-position --check-input-size --check-on-error --skip-size --loose-domain --domain-mapfile --retrim --no-scrape --no-trim --output-position --reopen-on-error --preallocate --quiet --retry-passes --reverse --size --sparse --truncate --timeout --unidirectional --compare-before-write --extend-outfile --max-read-errors --synchronous --max-read-rate --continue-on-errno --cpass --delay-slow --log-events --log-rates --log-reads --mapfile-interval --max-slow-reads --pause-on-error --pause-on-pass --reset-slow --json --plain --buffered --allow-mounted --wait-for-device --read-timeout --check-every --strategy --pace --log-timings --reflink --journal"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1716,6 +1716,10 @@ _diskwright() {
                     return 0
                     ;;
                 --check-every)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --strategy)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -272,6 +272,7 @@ complete -c diskwright -n "__fish_diskwright_using_subcommand rescue" -l pause-o
 complete -c diskwright -n "__fish_diskwright_using_subcommand rescue" -l wait-for-device -d 'how long to look for a device that is gone [1m]' -r
 complete -c diskwright -n "__fish_diskwright_using_subcommand rescue" -l read-timeout -d 'mark a read as failed that takes longer, and jump on [never]' -r
 complete -c diskwright -n "__fish_diskwright_using_subcommand rescue" -l check-every -d 'after every n errors read the last good sector again, and stop if it has changed [never]' -r
+complete -c diskwright -n "__fish_diskwright_using_subcommand rescue" -l strategy -d 'in which order to read: classic (GNU ddrescue\'s), or that of another tool [classic]' -r
 complete -c diskwright -n "__fish_diskwright_using_subcommand rescue" -l pace -d 'how fast a simulated disk\'s time passes: instant, real, or a factor [instant]' -r
 complete -c diskwright -n "__fish_diskwright_using_subcommand rescue" -l log-timings -d 'write what each read brought and how long it took to this new file' -r
 complete -c diskwright -n "__fish_diskwright_using_subcommand rescue" -s h -l help -d 'print this text and exit'

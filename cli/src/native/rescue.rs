@@ -11,10 +11,9 @@ use std::sync::Arc;
 use block::device::DeviceInfo;
 use block::{BlockSink, ByteRange, Clock, Offset, SourceError, WallClock};
 use engine::rescue::Surroundings;
-use engine::strategy::Classic;
 use engine::{
     Book, Ending, FileStore, Fingerprint, Holes, Keeper, KeeperOptions, Marking, Recheck, Rescue,
-    RescueOptions, Stage, Strategy, WriteOptions,
+    RescueOptions, Stage, WriteOptions,
 };
 use map::mapfile::Heading;
 
@@ -32,6 +31,7 @@ mod files;
 pub mod guard;
 pub mod json;
 pub mod live;
+mod method;
 mod network;
 pub mod operator;
 mod origin;
@@ -98,6 +98,7 @@ fn rescue(mut wanted: Wanted) -> Result<ExitCode, Failure> {
     let mapfile = files::read_map(wanted)?;
     files::check_belonging(wanted, &info, mapfile.as_ref())?;
 
+    let resume = wanted.method.resume(mapfile.as_ref());
     let is_first = mapfile.is_none_or(|mapfile| mapfile.map.extent().is_none());
     let headings = Headings::new(job, clock);
     let names = Files {
@@ -119,7 +120,9 @@ fn rescue(mut wanted: Wanted) -> Result<ExitCode, Failure> {
     let options = options(job, &begin);
     let recheck = wanted.check_every.map_or(options.recheck, Recheck::EveryErrors);
     let options = RescueOptions { patience, share, recheck, ..options };
-    let mut strategy = Classic::new(session::classic_options(job, &begin));
+    let is_direct = simulated.is_some() || wanted.is_direct(&info);
+    let ground = method::ground_of(job, &begin, is_direct, wanted.has_block, resume);
+    let mut strategy = wanted.method.make(job, &begin, ground).map_err(Failure::usage)?;
     let signals =
         Signals::listen().map_err(|e| Failure::system(format!("cannot listen for signals: {e}")))?;
     let identity = files::identity_comment(&info);
@@ -127,6 +130,7 @@ fn rescue(mut wanted: Wanted) -> Result<ExitCode, Failure> {
         let message = stage.map(words::stage);
         let mut heading = headings.mapfile(clock.now(), message.as_deref());
         heading.comments.insert(1, identity.clone());
+        heading.comments.extend(wanted.method.comment());
         heading
     };
     if let Some(path) = wanted.map.as_deref().filter(|_| is_first) {
@@ -160,7 +164,7 @@ fn rescue(mut wanted: Wanted) -> Result<ExitCode, Failure> {
         heading: &heading,
     };
     let mut rescue = Rescue::new(surroundings, options, begin.book, begin.position);
-    let ending = rescue.run(&mut strategy as &mut dyn Strategy);
+    let ending = rescue.run(&mut *strategy);
     let book = rescue.book().clone();
     drop(rescue);
     drop(source);
@@ -172,7 +176,8 @@ fn rescue(mut wanted: Wanted) -> Result<ExitCode, Failure> {
         tracker: &displays.tracker,
         command: &wanted.words,
         retried: job.retries != Some(0),
-        is_partial: job.no_trim || job.no_scrape || job.passes != [true; 5],
+        is_partial: wanted.method.is_classic() && (job.no_trim || job.no_scrape || job.passes != [true; 5]),
+        strategy: Some(wanted.method.name()).filter(|_| !wanted.method.is_classic()),
         is_buffered: info.is_block_device
             && !wanted.is_direct(&info)
             && u64::from(job.sector) < summary::PAGE,

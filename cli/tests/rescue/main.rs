@@ -7,6 +7,7 @@ mod network;
 mod refusals;
 mod sharing;
 mod simulated;
+mod strategies;
 mod trouble;
 
 use std::path::{Path, PathBuf};

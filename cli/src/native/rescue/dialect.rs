@@ -34,6 +34,7 @@ pub enum Own {
     Journal,
     LogTimings,
     CheckEvery,
+    Strategy,
 }
 
 const fn own(id: Own, longs: &'static [&'static str], value: Value, help: &'static str) -> OptionSpec<Word> {
@@ -67,6 +68,12 @@ const OWN: &[OptionSpec<Word>] = &[
         &["check-every"],
         Value::Required("n"),
         "after every n errors read the last good sector again, and stop if it has changed [never]",
+    ),
+    own(
+        Own::Strategy,
+        &["strategy"],
+        Value::Required("name"),
+        "in which order to read: classic (GNU ddrescue's), or that of another tool [classic]",
     ),
     own(
         Own::Pace,
@@ -133,6 +140,11 @@ pub static DIALECT: LazyLock<Dialect<Word>> = LazyLock::new(|| {
         notes: "Devices are read past the page cache, in their own sectors. Numbers may be decimal,\n\
                 hexadecimal (0x) or octal (0), with k, Ki, M, Mi ... behind them; s counts sectors of\n\
                 --sector-size if that stands before it, else of 512 bytes.\n\
+                \n\
+                Strategies: classic, sequential (dd), safecopy, safecopy-stages, myrescue, recoverdm,\n\
+                dd-rescue-like, superclone-like, recoverdisk-like, and hwA (a hardware imager). Some\n\
+                have settings, as in safecopy:skip=65536,attempts=1. All keep their map as ddrescue does,\n\
+                so that one may go on where another stopped.\n\
                 \n\
                 Exit status: 0 everything is rescued; 1 finished, but data is missing; 2 wrong use;\n\
                 3 stopped by a limit or a lost device, resumable; 4 the destination, the map or the\n\

@@ -30,6 +30,8 @@ pub struct Summary<'a> {
     pub retried: bool,
     /// Whether some phase was left out by an option.
     pub is_partial: bool,
+    /// The strategy, if it is not one with GNU ddrescue's phases.
+    pub strategy: Option<&'a str>,
     /// Whether a device with sectors smaller than pages was read through the page cache.
     pub is_buffered: bool,
     /// The kernel's name of the disk, if it is one.
@@ -147,6 +149,10 @@ impl Summary<'_> {
             }
             Ending::Finished if book.is_complete() => "Nothing is missing.".into(),
             Ending::Finished if self.map.is_none() => return None,
+            Ending::Finished if let Some(strategy) = self.strategy => format!(
+                "This is all that {strategy} does. To read what it leaves: {}",
+                self.command_line(&["--strategy=classic"])
+            ),
             Ending::Finished if self.is_partial => {
                 "Some phases were left out. To read what they leave, run the same command without --no-trim, --no-scrape \
                  and --cpass."

@@ -25,6 +25,8 @@ pub struct Tracker {
     pub longest_read: Nanos,
     /// Bytes rescued in this run.
     pub rescued_now: u64,
+    /// Bytes that were rescued before it.
+    pub rescued_before: Option<u64>,
     /// Failed reads in this run.
     pub failed_reads: u64,
     /// Those of them that took too long.
@@ -62,6 +64,8 @@ impl Tracker {
     /// Takes note of an event.
     pub fn on(&mut self, event: &Event<'_>, report: &Report<'_>) {
         self.stage = report.stage;
+        let rescued = report.book.bytes(Status::Finished);
+        let before = *self.rescued_before.get_or_insert(rescued);
         match event {
             Event::Tried(tried) => {
                 self.trouble = Trouble::None;
@@ -70,7 +74,8 @@ impl Tracker {
                 let took = Nanos::new(tried.took.nanoseconds() / reads.max(1));
                 self.last_read = took;
                 self.longest_read = self.longest_read.max(took);
-                self.rescued_now += tried.copied;
+                // Not what the read brought: some strategies read again what they have.
+                self.rescued_now = rescued.saturating_sub(before);
                 if self.failed_reads > 0 {
                     self.sameness.look_at(tried.range.start(), tried.data);
                 }

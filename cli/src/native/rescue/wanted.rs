@@ -14,6 +14,7 @@ use block::{Nanos, Patience};
 use super::checks::Overwrite;
 use super::dialect::{DIALECT, Own, Word};
 use super::failure::Failure;
+use super::method::Method;
 use super::network;
 use super::report::print;
 use super::simulated::Simulation;
@@ -48,6 +49,10 @@ pub(super) struct Wanted {
     pub(super) patience: Nanos,
     /// How long one read may take.
     pub(super) read_patience: Patience,
+    /// In which order to read.
+    pub(super) method: Method,
+    /// Whether somebody said how large a read is.
+    pub(super) has_block: bool,
     /// After how many errors the last good sector is read again, if not as `--check-on-error` has it.
     pub(super) check_every: Option<NonZeroU64>,
     /// Where the time of each read is written.
@@ -71,7 +76,7 @@ pub(super) enum Display {
 
 /// Reads the command line; `None` if it only asked for a text, which is printed.
 pub(super) fn parse(words: Vec<OsString>) -> Result<Option<Wanted>, Failure> {
-    let wanted = parse_line(&words, words.clone())?;
+    let wanted = parse_line(&words, words.clone(), Advice::None)?;
     let Some(Wanted { simulation: Some(Simulation { scenario, .. }), .. }) = &wanted else {
         return Ok(wanted);
     };
@@ -82,11 +87,18 @@ pub(super) fn parse(words: Vec<OsString>) -> Result<Option<Wanted>, Failure> {
     // What the scenario advises comes first, so that what was said here overrules it.
     let advised = words[..2].iter().cloned().chain(advice.iter().map(OsString::from));
     let advised: Vec<OsString> = advised.chain(words[2..].iter().cloned()).collect();
-    parse_line(&advised, words)
+    parse_line(&advised, words, Advice::Added)
+}
+
+/// Whether a line begins with what a scenario advises.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Advice {
+    None,
+    Added,
 }
 
 /// Reads `words`; what the map's comments and later advice show is `typed`.
-fn parse_line(words: &[OsString], typed: Vec<OsString>) -> Result<Option<Wanted>, Failure> {
+fn parse_line(words: &[OsString], typed: Vec<OsString>, advice: Advice) -> Result<Option<Wanted>, Failure> {
     let usage = |text: String| Failure::usage(format!("{text}\nTry 'diskwright rescue --help'."));
     let line =
         arguments::parse(DIALECT.options, words.iter().skip(2).cloned()).map_err(|e| usage(e.to_string()))?;
@@ -94,6 +106,7 @@ fn parse_line(words: &[OsString], typed: Vec<OsString>) -> Result<Option<Wanted>
     let (mut access, mut allow_mounted, mut patience, mut display) = (None, false, PATIENCE, None);
     let (mut read_patience, mut share, mut journal) = (Patience::Endless, false, false);
     let (mut pace, mut log_timings, mut check_every) = (None, None, None);
+    let mut method = Method::usual();
     for Given { id, name, value } in line.options {
         match id {
             Word::Gnu(id) => {
@@ -120,6 +133,9 @@ fn parse_line(words: &[OsString], typed: Vec<OsString>) -> Result<Option<Wanted>
                 let count = number::parse_integer(given.bytes(), IntegerRule::count(1, i64::MAX))
                     .map_err(|e| usage(e.message(given.bytes(), &given.name)))?;
                 check_every = NonZeroU64::new(count as u64);
+            }
+            Word::Own(Own::Strategy) => {
+                method = Method::parse(&value.unwrap_or_default()).map_err(usage)?;
             }
             Word::Own(Own::Reflink) => share = true,
             Word::Own(Own::Journal) => journal = true,
@@ -151,6 +167,10 @@ fn parse_line(words: &[OsString], typed: Vec<OsString>) -> Result<Option<Wanted>
         }
         Wish::Work(job) => *job,
     };
+    // What a scenario advises is for the usual strategy; others pass it over.
+    if advice == Advice::None {
+        method.check(&gnu).map_err(usage)?;
+    }
     let [Some(source), Some(destination), map] = job.names.clone() else {
         return Err(usage("SOURCE and DESTINATION must be given.".into()));
     };
@@ -219,6 +239,8 @@ fn parse_line(words: &[OsString], typed: Vec<OsString>) -> Result<Option<Wanted>
         journal,
         patience,
         read_patience,
+        method,
+        has_block: gnu.iter().any(|given| given.id == Id::ClusterSize),
         check_every,
         log_timings,
         display,
