@@ -17,7 +17,7 @@ pub mod safecopy;
 pub mod sequential;
 pub mod superclone_like;
 
-pub use classic::{Classic, ClassicOptions};
+pub use classic::{Classic, ClassicOptions, Edition};
 pub use dd_rescue_like::{DdRescueLike, DdRescueOptions};
 pub use hw_a::HwA;
 pub use myrescue::{Myrescue, MyrescueOptions};
@@ -34,6 +34,7 @@ use Choice::{Block, Direction, Gnu, Retries};
 #[rustfmt::skip] // A register reads best with a line for each.
 pub const STRATEGIES: &[Entry] = &[
     Entry { name: "classic", about: "GNU ddrescue 1.29", knows: &[Block, Direction, Retries, Gnu], make: Classic::make },
+    Entry { name: "classic-1.30", about: "GNU ddrescue 1.30, as announced", knows: &[Block, Direction, Retries, Gnu], make: Classic::make_1_30 },
     Entry { name: "sequential", about: "dd conv=noerror", knows: &[Block, Direction], make: Sequential::make },
     Entry { name: "dd-rescue-like", about: "like dd_rescue", knows: &[Block, Direction], make: DdRescueLike::make },
     Entry { name: "superclone-like", about: "like HDDSuperClone", knows: &[Block, Retries], make: SupercloneLike::make },

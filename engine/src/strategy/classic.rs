@@ -1,4 +1,4 @@
-//! The strategy of GNU ddrescue 1.29: five copying passes, trimming, scraping, retrying.
+//! The strategy of GNU ddrescue 1.29: five copying passes, trimming, scraping, retrying; also as 1.30 means to change it.
 //!
 //! Owns the order of reads. Must not know how a read is done, nor how long it took in real time.
 //! Source: GNU ddrescue manual, chapter "Algorithm", and what the program does where it says more or less.
@@ -14,9 +14,21 @@ use crate::{Direction, EndsAt, IfUnread, Outcome, Stage, Step, Strategy, Sweep, 
 /// Number of copying passes.
 pub const PASSES: u32 = 5;
 
+/// Which ddrescue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edition {
+    /// 1.29.
+    Gnu1_29,
+    /// 1.30 as its release candidate tells of it: pass 5 comes after trimming, pass 2 and trimming read only from edges that
+    /// touch good data, and skips begin larger. Never held against the program.
+    Gnu1_30,
+}
+
 /// Settings of [`Classic`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClassicOptions {
+    /// Which ddrescue.
+    pub edition: Edition,
     /// Unit of trimming, scraping and retrying, in bytes.
     pub sector: u64,
     /// Unit of copying, in bytes.
@@ -65,6 +77,7 @@ pub enum Turning {
 impl Default for ClassicOptions {
     fn default() -> ClassicOptions {
         ClassicOptions {
+            edition: Edition::Gnu1_29,
             sector: 512,
             cluster: 65536,
             skip_initial: 65536,
@@ -82,6 +95,11 @@ impl Default for ClassicOptions {
 }
 
 impl ClassicOptions {
+    /// Returns the initial skip that ddrescue 1.30 takes when none is given, for a source of `size` bytes.
+    pub fn skip_initial_of_1_30(size: Option<u64>) -> u64 {
+        (size.unwrap_or(0) / 32_768).max(65_536).next_multiple_of(65_536)
+    }
+
     /// Returns the skip sizes that GNU ddrescue takes when none is given: initial, maximum.
     ///
     /// `size` is that of the source in bytes, `given` what the user asked for.
@@ -110,6 +128,8 @@ pub struct Classic {
     unread: u64,
     /// Whether an earlier phase of this run had something to do, so that a retry cannot be resumed any more.
     is_past_resume: bool,
+    /// Whether pass 5 has been run, where it comes after trimming.
+    is_swept: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -160,7 +180,10 @@ struct RetryingPass {
 
 impl Strategy for Classic {
     fn name(&self) -> &'static str {
-        "classic"
+        match self.options.edition {
+            Edition::Gnu1_29 => "classic",
+            Edition::Gnu1_30 => "classic-1.30",
+        }
     }
 
     fn step(&mut self, view: View<'_>, last: Option<&Outcome>) -> Option<Step> {
@@ -186,14 +209,31 @@ impl Classic {
     /// Makes the strategy.
     pub fn new(options: ClassicOptions) -> Classic {
         let skip = options.skip_initial;
-        Classic { options, state: State::Begin, skip, slow_skip: 0, unread: 0, is_past_resume: false }
+        let (is_past_resume, is_swept) = (false, false);
+        Classic { options, state: State::Begin, skip, slow_skip: 0, unread: 0, is_past_resume, is_swept }
     }
 
     /// Makes it as the register does: with GNU's defaults.
     pub(super) fn make(ground: &Ground, settings: &Settings) -> Made {
         settings.none_but(&[])?;
-        let (skip_initial, skip_max) = ClassicOptions::skip_sizes(ground.size, (None, None), ground.sector);
-        Ok(Box::new(Classic::new(ClassicOptions {
+        Ok(Box::new(Classic::new(Classic::options_for(ground, Edition::Gnu1_29))))
+    }
+
+    /// Makes the edition 1.30 as the register does.
+    pub(super) fn make_1_30(ground: &Ground, settings: &Settings) -> Made {
+        settings.none_but(&[])?;
+        Ok(Box::new(Classic::new(Classic::options_for(ground, Edition::Gnu1_30))))
+    }
+
+    fn options_for(ground: &Ground, edition: Edition) -> ClassicOptions {
+        let initial = match edition {
+            Edition::Gnu1_29 => None,
+            Edition::Gnu1_30 => Some(ClassicOptions::skip_initial_of_1_30(ground.size)),
+        };
+        let (skip_initial, skip_max) =
+            ClassicOptions::skip_sizes(ground.size, (initial, None), ground.sector);
+        ClassicOptions {
+            edition,
             sector: ground.sector,
             cluster: ground.block_or(64 << 10),
             skip_initial,
@@ -202,7 +242,7 @@ impl Classic {
             retries: ground.retries,
             resume: ground.resume,
             ..ClassicOptions::default()
-        })))
+        }
     }
 
     // Copying.
@@ -232,7 +272,11 @@ impl Classic {
     }
 
     fn next_pass(&self, after: u32) -> Option<u32> {
-        (after + 1..=PASSES).find(|pass| self.options.passes[*pass as usize - 1])
+        let last = match self.options.edition {
+            Edition::Gnu1_29 => PASSES,
+            Edition::Gnu1_30 => PASSES - 1,
+        };
+        (after + 1..=last).find(|pass| self.options.passes[*pass as usize - 1])
     }
 
     fn direction_of(&self, pass: u32) -> Direction {
@@ -251,7 +295,7 @@ impl Classic {
         while let Some(block) = next_block(view, Status::NonTried, pass.at, direction) {
             pass.found = Found::Blocks;
             let range = part_from(block.range, pass.at, direction);
-            if !qualifies(view, pass.pass, direction, &block) {
+            if !self.qualifies(view, pass.pass, direction, &block) {
                 pass.at = far_end(block.range, direction);
                 continue;
             }
@@ -279,6 +323,23 @@ impl Classic {
             None => self.begin_trimming(),
         }
         None
+    }
+
+    /// Passes 3 and 4, and in 1.30 also pass 2, read only from an edge that touches good data: elsewhere the damage is likely
+    /// to go on.
+    fn qualifies(&self, view: View<'_>, pass: u32, direction: Direction, block: &Block) -> bool {
+        let first = match self.options.edition {
+            Edition::Gnu1_29 => 3,
+            Edition::Gnu1_30 => 2,
+        };
+        if !(first..=4).contains(&pass) {
+            return true;
+        }
+        let neighbour = match direction {
+            Direction::Forwards => view.book.map().before(block.range),
+            Direction::Backwards => view.book.map().after(block.range),
+        };
+        neighbour.is_none_or(|neighbour| neighbour.status == Status::Finished)
     }
 
     /// Returns where the pass goes on after a sweep.
@@ -370,13 +431,18 @@ impl Classic {
             return None;
         };
         self.is_past_resume = true;
-        let is_bad = |neighbour: Option<Block>| neighbour.is_some_and(|b| b.status == Status::BadSector);
+        let is_bad = |neighbour: Option<Block>| match self.options.edition {
+            Edition::Gnu1_29 => neighbour.is_some_and(|b| b.status == Status::BadSector),
+            Edition::Gnu1_30 => neighbour.is_some_and(|b| b.status != Status::Finished),
+        };
         let (is_open, is_closed) =
             (!is_bad(view.book.map().before(block)), is_bad(view.book.map().after(block)));
         let at = far_end(block, direction);
         Some(match (is_open, is_closed) {
             (false, true) => {
-                self.unread += block.length();
+                // The sums that overlook it are those of 1.29.
+                let counts = self.options.edition == Edition::Gnu1_29;
+                self.unread += if counts { block.length() } else { 0 };
                 self.leave_inside(at, block)
             }
             (true, _) => self.trim_side(at, Edge { block, side: Side::Leading, is_closed }),
@@ -401,6 +467,13 @@ impl Classic {
     // Scraping.
 
     fn begin_scraping(&mut self, view: View<'_>) {
+        let sweeps = self.options.edition == Edition::Gnu1_30 && self.options.passes[PASSES as usize - 1];
+        if sweeps && !self.is_swept && view.book.bytes(Status::NonTried) > 0 {
+            self.is_swept = true;
+            let at = natural_start(self.direction_of(PASSES));
+            self.state = State::Copying(CopyingPass { pass: PASSES, at, found: Found::Nothing });
+            return;
+        }
         let is_overlooked = self.unread > 0 && view.book.bytes(Status::NonScraped) <= self.unread;
         if is_overlooked && self.options.unread_insides == UnreadInsides::Overlooked {
             self.begin_retrying(view);
@@ -474,14 +547,4 @@ impl Classic {
         let patience = Patience::Endless;
         Step::Sweep(Sweep { range, unit, direction, stage, if_unread, ends_at, patience })
     }
-}
-
-/// Passes 3 and 4 read only from an edge that touches good data: elsewhere the damage is likely to go on.
-fn qualifies(view: View<'_>, pass: u32, direction: Direction, block: &Block) -> bool {
-    let neighbour = match (pass, direction) {
-        (3 | 4, Direction::Forwards) => view.book.map().before(block.range),
-        (3 | 4, Direction::Backwards) => view.book.map().after(block.range),
-        _ => return true,
-    };
-    neighbour.is_none_or(|neighbour| neighbour.status == Status::Finished)
 }

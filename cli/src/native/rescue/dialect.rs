@@ -141,9 +141,9 @@ pub static DIALECT: LazyLock<Dialect<Word>> = LazyLock::new(|| {
                 hexadecimal (0x) or octal (0), with k, Ki, M, Mi ... behind them; s counts sectors of\n\
                 --sector-size if that stands before it, else of 512 bytes.\n\
                 \n\
-                Strategies: classic, sequential (dd), safecopy, safecopy-stages, myrescue, recoverdm,\n\
-                dd-rescue-like, superclone-like, recoverdisk-like, and hwA (a hardware imager). Some\n\
-                have settings, as in safecopy:skip=65536,attempts=1. All keep their map as ddrescue does,\n\
+                Strategies: classic, classic-1.30, sequential (dd), safecopy, safecopy-stages, myrescue,\n\
+                recoverdm, dd-rescue-like, superclone-like, recoverdisk-like, and hwA (a hardware\n\
+                imager). Some have settings, as in safecopy:skip=65536,attempts=1. All keep their map as ddrescue does,\n\
                 so that one may go on where another stopped.\n\
                 \n\
                 Exit status: 0 everything is rescued; 1 finished, but data is missing; 2 wrong use;\n\

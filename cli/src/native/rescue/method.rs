@@ -101,7 +101,14 @@ impl Method {
     ) -> Result<Box<dyn Strategy>, String> {
         if self.is_classic() {
             let resume = ground.resume;
-            let options = strategy::ClassicOptions { resume, ..session::classic_options(job, begin) };
+            let mut options = strategy::ClassicOptions { resume, ..session::classic_options(job, begin) };
+            if self.name() == "classic-1.30" {
+                let initial = strategy::ClassicOptions::skip_initial_of_1_30(begin.size);
+                let given = (job.skip.0.or(Some(initial)), job.skip.1);
+                (options.skip_initial, options.skip_max) =
+                    strategy::ClassicOptions::skip_sizes(begin.size, given, job.sector.into());
+                options.edition = strategy::Edition::Gnu1_30;
+            }
             return Ok(Box::new(strategy::Classic::new(options)));
         }
         (self.entry.make)(&ground, &self.settings)

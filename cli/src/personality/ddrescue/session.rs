@@ -204,6 +204,7 @@ pub fn rescue_options<S>(job: &Job, begin: &Start<S>) -> RescueOptions {
 pub fn classic_options<S>(job: &Job, begin: &Start<S>) -> ClassicOptions {
     let (skip_initial, skip_max) = ClassicOptions::skip_sizes(begin.size, job.skip, job.sector.into());
     ClassicOptions {
+        edition: engine::strategy::Edition::Gnu1_29,
         sector: job.sector.into(),
         cluster: job.cluster,
         skip_initial,
