@@ -1,6 +1,6 @@
 //! What somebody may tell a disk while it is served.
 //!
-//! Owns the words. Must not know sockets, nor what an order does. A lever of the drive is one line in [`LEVERS`].
+//! Owns the words. Must not know sockets, nor what an order does. A lever of the drive is one line in `LEVERS`.
 
 use std::fmt;
 
